@@ -1,0 +1,210 @@
+"""Settings: keyword arguments over environment over ``ecom.toml`` over defaults."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from ecom_analytics.errors import ConfigError
+
+ENVIRONMENT_PREFIX = "ECOM_ANALYTICS_"
+CONFIG_FILE = "ecom.toml"
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, validated and frozen.
+
+    A value is looked up in this order: keyword argument, environment variable ``ECOM_ANALYTICS_<NAME>``, the file
+    ``ecom.toml`` in the working directory, default. Relative paths are made absolute when the object is made.
+
+    Raises
+    ------
+    ConfigError
+        A key is unknown or a value is bad; the message names the key, the value and what is allowed.
+
+    Examples
+    --------
+    >>> settings = Settings(home="/data/shop", timezone="Europe/Berlin")
+    >>> settings.lake, str(settings.warehouse)
+    ('/data/shop/lake', '/data/shop/warehouse')
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT_PREFIX, toml_file=CONFIG_FILE, extra="forbid", frozen=True, env_ignore_empty=True
+    )
+
+    home: Path = Field(Path("ecom-data"), description="Folder that holds lake, warehouse and exports by default.")
+    lake: str = Field("", description="Folder or s3:// URI of the data lake. Default: lake in home.")
+    warehouse: Path = Field(Path(), description="Folder of the published warehouse. Default: warehouse in home.")
+    exports: str = Field("", description="Folder or s3:// URI that exports go to. Default: exports in home.")
+
+    source: str = Field("default", description="Name of the place that events come from; part of every identity.")
+    source_format: str = Field("auto", description="How files look: the name of a source format, or auto to detect it.")
+    timezone: str = Field("UTC", description="IANA time zone of the store; days are days of this zone.")
+    session_timeout_minutes: float = Field(
+        30, gt=0, le=10_080, description="A longer gap than this between two events of a visitor starts a session."
+    )
+    conflict_window_minutes: float = Field(
+        60, gt=0, description="Purchases with one transaction id further apart than this are reported as a conflict."
+    )
+    max_record_lines: int = Field(100, ge=1, le=100_000, description="Lines that one quoted CSV field may span.")
+
+    export_formats: tuple[str, ...] = Field(("parquet",), description="Formats that marts are exported in.")
+    keep_builds: int = Field(3, ge=1, description="Published builds that are kept for rollback.")
+    memory_limit: str = Field("1500MB", description="Memory that DuckDB may use, such as 1500MB or 4GB.")
+    threads: int = Field(
+        default_factory=lambda: len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        ge=1,
+        description="Threads that DuckDB may use. Default: all cores of the process.",
+    )
+
+    host: str = Field("127.0.0.1", description="Address that the dashboard is served on.")
+    port: int = Field(8080, ge=0, le=65_535, description="Port that the dashboard is served on; 0 picks a free one.")
+
+    s3_endpoint_url: str | None = Field(None, description="Endpoint of an S3-compatible store, such as MinIO.")
+    s3_region: str | None = Field(None, description="S3 region; by default what boto3 finds.")
+    s3_addressing_style: Literal["auto", "path", "virtual"] = Field("auto", description="How buckets are addressed.")
+    s3_server_side_encryption: Literal["AES256", "aws:kms"] | None = Field(None, description="Encryption asked of S3.")
+    s3_kms_key_id: str | None = Field(None, description="KMS key for aws:kms encryption.")
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise _config_error(error) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        assert isinstance(init_settings, InitSettingsSource)
+        assert isinstance(env_settings, EnvSettingsSource)
+        _refuse_unknown_environment()
+        try:
+            toml = TomlConfigSettingsSource(settings_cls)
+        except ValueError as error:
+            raise ConfigError(
+                f"{CONFIG_FILE} is not valid TOML: {error}", hint="correct the line that the message names"
+            ) from error
+        return init_settings, env_settings, toml
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive_from_home(cls, values: dict[str, Any]) -> dict[str, Any]:
+        values = dict(values)
+        home = Path(values.get("home") or "ecom-data").expanduser().absolute()
+        values["home"] = home
+        for key in ("lake", "warehouse", "exports"):
+            values[key] = values.get(key) or home / key
+        for key in ("lake", "exports"):
+            place = str(values[key])
+            values[key] = place.rstrip("/") if "://" in place else str(Path(place).expanduser().absolute())
+        values["warehouse"] = Path(values["warehouse"]).expanduser().absolute()
+        return values
+
+    @field_validator("lake", "exports")
+    @classmethod
+    def _folder_or_s3(cls, value: str) -> str:
+        scheme, separator, rest = value.partition("://")
+        if separator and (scheme != "s3" or not rest):
+            raise ValueError("a folder, or s3://bucket/prefix")
+        return value
+
+    @field_validator("warehouse", mode="before")
+    @classmethod
+    def _local_folder(cls, value: Path) -> Path:
+        if re.match(r"[a-z0-9]+:/", str(value).lstrip("/")):
+            raise ValueError("a local folder: DuckDB's file cannot live on S3 (export the marts there instead)")
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("an IANA time zone such as UTC or Europe/Berlin")
+        return value
+
+    @field_validator("source")
+    @classmethod
+    def _plain_name(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", value):
+            raise ValueError("1 to 64 letters, digits, '_', '-' or '.', beginning with a letter or digit")
+        return value
+
+    @field_validator("memory_limit")
+    @classmethod
+    def _size(cls, value: str) -> str:
+        if not re.fullmatch(r"[1-9]\d*(\.\d+)?\s*[KMGT]i?B", value, re.IGNORECASE):
+            raise ValueError("a number with a unit, such as 1500MB or 4GB")
+        return value
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The store's time zone."""
+        return ZoneInfo(self.timezone)
+
+    def environment(self) -> dict[str, str]:
+        """The settings as environment variables, for a child process to make the same object of.
+
+        Examples
+        --------
+        >>> Settings(home="/data/shop").environment()["ECOM_ANALYTICS_LAKE"]
+        '/data/shop/lake'
+        """
+        import json
+
+        values = self.model_dump(mode="json", exclude_none=True)
+        return {
+            ENVIRONMENT_PREFIX + key.upper(): value if isinstance(value, str) else json.dumps(value)
+            for key, value in values.items()
+        }
+
+
+def _refuse_unknown_environment() -> None:
+    known = {ENVIRONMENT_PREFIX + name.upper() for name in Settings.model_fields}
+    for variable in sorted(os.environ):
+        if variable.upper().startswith(ENVIRONMENT_PREFIX) and variable.upper() not in known:
+            key = variable[len(ENVIRONMENT_PREFIX) :].lower()
+            raise _unknown_key(key, f"environment variable {variable}")
+
+
+def _unknown_key(key: str, where: str) -> ConfigError:
+    allowed = sorted(Settings.model_fields)
+    close = difflib.get_close_matches(key, allowed, n=1)
+    hint = (f"did you mean {close[0]!r}? " if close else "") + f"the settings are: {', '.join(allowed)}"
+    return ConfigError(f"unknown setting {key!r} ({where})", hint=hint, key=key)
+
+
+def _config_error(error: ValidationError) -> ConfigError:
+    problem = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in problem["loc"]) or "settings"
+    if problem["type"] == "extra_forbidden":
+        return _unknown_key(key, f"value {problem['input']!r}")
+    message = problem["msg"].removeprefix("Value error, ")
+    field = Settings.model_fields.get(str(problem["loc"][0])) if problem["loc"] else None
+    return ConfigError(
+        f"setting {key!r} has the bad value {problem['input']!r}; allowed: {message}",
+        hint=(field.description or "") if field else "",
+        key=key,
+        value=problem["input"],
+        allowed=message,
+    )

@@ -1,0 +1,84 @@
+"""Layout of the data lake: where raw batches and staged tables lie, and what a batch's record says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ecom_analytics.errors import LakeError
+from ecom_analytics.protocols import Storage
+
+STAGED = ("events", "duplicates", "rejected", "batches")
+"""The staged Delta tables, ``<lake>/staged/<name>``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One ingested file, as its record ``raw/<source>/batches/<sha256>.json`` says.
+
+    The record is written after the bytes, so a batch that has one is whole. It never changes.
+
+    Attributes
+    ----------
+    batch_id : str
+        SHA-256 of the bytes.
+    source : str
+    source_format : str
+    name : str
+        Name of the file when the lake first saw these bytes.
+    bytes : int
+    ingested_at : str
+        ISO 8601, UTC.
+    details : dict
+        What else is known: for a slice, ``sliced_from`` (SHA-256 of the whole file) and ``day``.
+    """
+
+    batch_id: str
+    source: str
+    source_format: str
+    name: str
+    bytes: int
+    ingested_at: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def object_name(self) -> str:
+        return object_name(self.source, self.batch_id)
+
+    @property
+    def record_name(self) -> str:
+        return record_name(self.source, self.batch_id)
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self), indent=2, sort_keys=True).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, text: bytes, where: str) -> Batch:
+        try:
+            return cls(**json.loads(text))
+        except (ValueError, TypeError) as error:
+            raise LakeError(
+                f"the batch record {where} cannot be read: {error}",
+                hint="restore it from a backup, or delete it and ingest the file again",
+            ) from error
+
+
+def object_name(source: str, batch_id: str) -> str:
+    """Name of a batch's bytes, relative to the lake."""
+    return f"raw/{source}/objects/{batch_id}"
+
+
+def record_name(source: str, batch_id: str) -> str:
+    """Name of a batch's record, relative to the lake."""
+    return f"raw/{source}/batches/{batch_id}.json"
+
+
+def batches(lake: Storage) -> Iterator[Batch]:
+    """Every whole batch of the lake, ordered by source and id."""
+    for name in lake.list("raw/"):
+        parts = name.split("/")
+        if len(parts) == 4 and parts[2] == "batches" and parts[3].endswith(".json"):
+            with lake.open(name) as stream:
+                yield Batch.from_json(stream.read(), lake.uri(name))

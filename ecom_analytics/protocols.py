@@ -1,0 +1,125 @@
+"""What a plug-in must offer. Protocols, not base classes: a plug-in need not import this package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class RawFile:
+    """One batch in the raw zone, as a source format sees it.
+
+    Attributes
+    ----------
+    batch_id : str
+        SHA-256 of its bytes.
+    source : str
+    path : str
+        A local path to its bytes.
+    name : str
+        Name under which it was ingested.
+    """
+
+    batch_id: str
+    source: str
+    path: str
+    name: str
+
+
+@runtime_checkable
+class Storage(Protocol):
+    """Named bytes below one address. Names are relative, with ``/`` between their parts."""
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        """Names that begin with ``prefix``, sorted."""
+
+    def exists(self, name: str) -> bool: ...
+
+    def open(self, name: str) -> AbstractContextManager[BinaryIO]:
+        """Read the bytes of ``name``; :class:`FileNotFoundError` if there are none."""
+
+    def create(self, name: str, *, if_absent: bool = True) -> AbstractContextManager[BinaryIO]:
+        """Write the bytes of ``name``.
+
+        They appear, whole, only if the block ends cleanly. With ``if_absent`` (the default) they appear only if the
+        name is free then: :class:`FileExistsError` otherwise. Without it they replace what was there, at once.
+        """
+
+    def delete(self, name: str) -> None:
+        """Remove ``name`` if it is there."""
+
+    def uri(self, name: str = "") -> str:
+        """The absolute address of ``name``: a path, or ``s3://bucket/key``."""
+
+
+@runtime_checkable
+class SourceFormat(Protocol):
+    """How a file of raw events looks, and what its rows mean."""
+
+    name: str
+    capabilities: frozenset[str]
+    """The canonical columns beyond the required ones that this format can fill."""
+
+    def detect(self, sample: bytes) -> float:
+        """How sure this format is, 0 to 1, that a file beginning with ``sample`` (64 kB, decompressed) is its own."""
+
+    def read(self, engine: Engine, files: Sequence[RawFile]) -> ir.Table:
+        """Raw text columns of all records, with ``batch_id``, ``source`` and ``source_line``."""
+
+    def to_events(self, raw: ir.Table) -> ir.Table:
+        """The canonical columns that the format can fill, plus ``reject_rule`` and ``reject_message``.
+
+        Both are NULL for a good row. ``batch_id``, ``source`` and ``source_line`` are passed through; ``event_date``
+        and ``session_start`` are staging's.
+        """
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """One connection for Ibis, and what differs between engines behind it."""
+
+    name: str
+
+    def read_delimited(
+        self, files: Sequence[RawFile], columns: Sequence[str], *, delimiter: str = ",", optional: Sequence[str] = ()
+    ) -> ir.Table:
+        """Text columns by header name, in the order given, plus ``batch_id``, ``source``, ``source_line``.
+
+        Column order in the file does not matter; an empty field is NULL; an ``optional`` column that the file lacks is
+        NULL. Records that cannot be split go to the rejects.
+        """
+
+    def timestamp_from_millis(self, column: ir.IntegerColumn) -> ir.TimestampColumn:
+        """Milliseconds since 1970 as a UTC timestamp without a zone, to the microsecond."""
+
+
+@runtime_checkable
+class ExportFormat(Protocol):
+    """Writes rows to one file."""
+
+    name: str
+    extension: str
+
+    def write(self, rows: pa.RecordBatchReader, to: BinaryIO) -> int:
+        """Write all rows; how many there were."""
+
+
+@runtime_checkable
+class Panel(Protocol):
+    """One panel of the dashboard. It returns rows, never HTML."""
+
+    name: str
+    title: str
+    chart: str
+    requires: Sequence[str]
+    """The public marts that its query reads."""
+
+    def query(self, marts: Any, filters: Any) -> dict[str, Any]:
+        """The rows to show, in types that JSON knows."""

@@ -1,0 +1,210 @@
+"""What each stage says it did: frozen, counted, and adding up."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+
+def plain(value: Any) -> Any:
+    """The value in types that JSON knows."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Decimal):
+        return float(value)
+    return value
+
+
+class Report:
+    """Base of all reports."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report in types that JSON knows, nested reports included."""
+        return dict(plain(self))
+
+
+@dataclass(frozen=True, slots=True)
+class IngestedBatch:
+    """One file in the lake.
+
+    Attributes
+    ----------
+    batch_id : str
+        SHA-256 of the bytes.
+    source, source_format : str
+    name : str
+        Name under which the bytes were given.
+    bytes : int
+    new : bool
+        False if the lake held these bytes already.
+    """
+
+    batch_id: str
+    source: str
+    source_format: str
+    name: str
+    bytes: int
+    new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport(Report):
+    """What :meth:`ecom_analytics.Ingestor.ingest` did: files = new + already_present."""
+
+    files: int
+    new: int
+    already_present: int
+    bytes: int
+    seconds: float
+    batches: tuple[IngestedBatch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StageReport(Report):
+    """What :meth:`ecom_analytics.Stager.stage` did, and the whole account of the lake.
+
+    ``records == staged + duplicates + rejected + blank`` holds for the totals, which cover every batch of the lake.
+
+    Attributes
+    ----------
+    batches, new_batches : int
+        Batches in the lake, and those among them that this run staged.
+    records, staged, duplicates, rejected, blank : int
+        Totals over all batches.
+    new_records : int
+        Records of the new batches.
+    days : int
+        Days that were written.
+    rejected_by_rule : dict
+        Rule → rejected records, over all batches.
+    version : int
+        Version of the staged events table.
+    stage_id : str or None
+        Id of this stage; None if there was nothing to do.
+    seconds : float
+    """
+
+    batches: int
+    new_batches: int
+    records: int
+    staged: int
+    duplicates: int
+    rejected: int
+    blank: int
+    new_records: int
+    days: int
+    version: int
+    stage_id: str | None
+    seconds: float
+    rejected_by_rule: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """One test of the warehouse.
+
+    Attributes
+    ----------
+    name : str
+    model : str
+        The mart that it tests.
+    column : str or None
+    status : str
+        ``pass``, ``warn``, ``fail`` or ``error``.
+    failures : int
+    message : str
+    """
+
+    name: str
+    model: str
+    column: str | None
+    status: str
+    failures: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport(Report):
+    """What :meth:`ecom_analytics.MartBuilder.build` did.
+
+    Attributes
+    ----------
+    build_id : str
+        The served build.
+    built : bool
+        False if the served build was up to date.
+    path : pathlib.Path
+        Its DuckDB file.
+    rows : dict
+        Mart → rows.
+    tests : int
+        Tests run; all of them passed or warned.
+    warnings : tuple of CheckResult
+    conflicts : int
+        Rows of the mart ``conflicts``.
+    as_of : datetime.datetime or None
+        The largest event time staged.
+    seconds : float
+    """
+
+    build_id: str
+    built: bool
+    path: Path
+    rows: dict[str, int]
+    tests: int
+    warnings: tuple[CheckResult, ...]
+    conflicts: int
+    as_of: datetime | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedTable:
+    """One exported file: the mart, its format, rows, size, SHA-256 and address."""
+
+    table: str
+    format: str
+    uri: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport(Report):
+    """What :meth:`ecom_analytics.Exporter.export` wrote; ``exported`` is False if it was there already."""
+
+    build_id: str
+    destination: str
+    manifest: str
+    exported: bool
+    tables: tuple[ExportedTable, ...]
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport(Report):
+    """What :meth:`ecom_analytics.Pipeline.run` did: the four stages' reports.
+
+    ``changed`` is False if there was nothing new, so that no work was done.
+    """
+
+    ingest: IngestReport | None
+    stage: StageReport
+    build: BuildReport
+    export: ExportReport | None
+    changed: bool
+    seconds: float
