@@ -1,0 +1,7 @@
+"""Raw files to the lake: bytes unchanged, content-addressed, once."""
+
+from __future__ import annotations
+
+from ecom_analytics.ingest.ingestor import Ingestor
+
+__all__ = ["Ingestor"]

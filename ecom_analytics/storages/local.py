@@ -1,0 +1,231 @@
+"""Named bytes in a local folder (POSIX)."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from ecom_analytics.errors import EcomError, LakeError, StorageFullError
+from ecom_analytics.storages.names import PART, checked, is_part
+
+if TYPE_CHECKING:
+    from ecom_analytics.config import Settings
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_STALE_SECONDS = 3600.0
+
+
+class LocalStorage:
+    """Named bytes in a local folder.
+
+    A file is written under a hidden name beside its place, made durable (``fsync`` of the file and of its folder) and
+    only then linked to its name. What a killed process leaves behind is hidden, is never listed, and is removed by a
+    later writer to the same folder.
+
+    Parameters
+    ----------
+    address : str
+        The folder, or ``file://`` and the folder. It is made when first written to.
+    settings : Settings
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from ecom_analytics import Settings
+    >>> storage = LocalStorage(tempfile.mkdtemp(), Settings())
+    >>> with storage.create("a/b.txt") as stream:
+    ...     _ = stream.write(b"whole or not at all")
+    >>> list(storage.list()), storage.exists("a/b.txt")
+    (['a/b.txt'], True)
+    """
+
+    def __init__(self, address: str, settings: Settings) -> None:
+        self.root = Path(address.removeprefix("file://")).expanduser().absolute()
+        self._swept: set[Path] = set()
+
+    def uri(self, name: str = "") -> str:
+        return str(self.root / checked(name)) if name else str(self.root)
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        folder = prefix.rpartition("/")[0]
+        if folder:
+            checked(folder)
+        with _explained(self.root / folder, "list"):
+            yield from _walk(self.root / folder, f"{folder}/" if folder else "", prefix)
+
+    def exists(self, name: str) -> bool:
+        path = self.root / checked(name)
+        with _explained(path, "look for"):
+            try:
+                path.stat()
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+        return path.is_file()
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[BinaryIO]:
+        path = self.root / checked(name)
+        with _explained(path, "read"):
+            try:
+                stream = path.open("rb")
+            except (IsADirectoryError, NotADirectoryError) as error:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from error
+        with stream:
+            yield stream
+
+    @contextmanager
+    def create(self, name: str, *, if_absent: bool = True) -> Iterator[BinaryIO]:
+        path = self.root / checked(name)
+        with self._written(path.parent, path.name, lambda: path, if_absent) as stream:
+            yield stream
+
+    @contextmanager
+    def create_named_last(self, folder: str, name: Callable[[], str]) -> Iterator[BinaryIO]:
+        """Write bytes whose name is known only when they are written, such as their own hash.
+
+        Parameters
+        ----------
+        folder : str
+        name : callable
+            Called when the block has ended cleanly: the name within ``folder``.
+
+        Raises
+        ------
+        FileExistsError
+            The name is taken; what was there stays.
+        """
+        parent = self.root / checked(folder)
+        with self._written(parent, "new", lambda: self.root / checked(f"{folder}/{name()}"), True) as stream:
+            yield stream
+
+    def delete(self, name: str) -> None:
+        path = self.root / checked(name)
+        with _explained(path, "delete"), contextlib.suppress(FileNotFoundError):
+            path.unlink()
+            _sync_folder(path.parent)
+
+    @contextmanager
+    def _written(self, folder: Path, stem: str, final: Callable[[], Path], if_absent: bool) -> Iterator[BinaryIO]:
+        part = folder / f".{stem[:200]}.{secrets.token_hex(8)}{PART}"
+        with _explained(folder, "write to"):
+            _make_folder(folder, self.root)
+            self._sweep(folder)
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        stream = os.fdopen(descriptor, "wb")
+        try:
+            with contextlib.suppress(OSError):  # tells a sweeping process that this file has a living writer
+                fcntl.flock(descriptor, fcntl.LOCK_SH)
+            with _full_disk(folder):
+                yield stream
+                stream.flush()
+            path = final()
+            with _explained(path, "write"):
+                if if_absent and path.exists():
+                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+                os.fsync(descriptor)
+                if if_absent:
+                    os.link(part, path)  # fails if the name was taken meanwhile; a rename would replace
+                else:
+                    part.replace(path)
+                _sync_folder(folder)
+        finally:
+            with contextlib.suppress(OSError):  # closing a file flushes it, which fails again on a full disk
+                stream.close()
+            with contextlib.suppress(OSError):
+                part.unlink()
+
+    def _sweep(self, folder: Path) -> None:
+        """Remove what killed writers left: old, and locked by nobody."""
+        if folder in self._swept:
+            return
+        self._swept.add(folder)
+        for entry in os.scandir(folder):
+            with contextlib.suppress(OSError):
+                if is_part(entry.name) and entry.stat().st_mtime < time.time() - _STALE_SECONDS:
+                    with open(entry.path, "rb") as stream:
+                        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        os.unlink(entry.path)
+
+
+def _walk(folder: Path, name: str, prefix: str) -> Iterator[str]:
+    """Names below a folder that begin with the prefix, in the order of whole names."""
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted((e.name + "/" if e.is_dir() else e.name) for e in entries if not is_part(e.name))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in found:
+        whole = name + entry
+        if not whole.startswith(prefix) and not prefix.startswith(whole):
+            continue
+        if entry.endswith("/"):
+            yield from _walk(folder / entry, whole, prefix)
+        elif whole.startswith(prefix):
+            yield whole
+
+
+def _make_folder(folder: Path, root: Path) -> None:
+    """Make the folder and its missing parents, durably."""
+    missing = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for path in reversed(missing):
+        try:
+            path.mkdir()
+        except FileExistsError as error:
+            if not path.is_dir():  # else another writer made it meanwhile
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from error
+        _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _full_disk(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise _full(path, error) from error
+        raise
+
+
+@contextmanager
+def _explained(path: Path, doing: str) -> Iterator[None]:
+    """Turn the system's errors into the library's, but for those that the protocol promises."""
+    try:
+        yield
+    except (FileNotFoundError, FileExistsError, EcomError):
+        raise
+    except OSError as error:
+        if error.errno in _FULL:
+            raise _full(path, error) from error
+        hint = "check the path in the settings"
+        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+            hint = "check who owns the folder and its permissions, or set another one"
+        elif isinstance(error, NotADirectoryError):
+            hint = "a part of this path is a file: set another folder"
+        raise LakeError(f"cannot {doing} {path}: {error.strerror}", hint=hint, path=str(path)) from error
+
+
+def _full(path: Path, error: OSError) -> StorageFullError:
+    return StorageFullError(
+        f"no space left for {path}: {error.strerror}",
+        hint="free some space or choose another folder, then run it again; nothing half-written was kept",
+        path=str(path),
+    )
