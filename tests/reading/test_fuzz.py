@@ -6,7 +6,7 @@ import csv
 import io
 from typing import Any
 
-import oracle
+import delimited_oracle as oracle
 import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
@@ -15,23 +15,8 @@ from hypothesis import strategies as st
 from ecom_analytics.errors import EmptyFileError, InputError
 from ecom_analytics.reading import BadRecord, DelimitedReader, raw_records
 
-NASTY = [
-    b"a",
-    b"1",
-    b",",
-    b'"',
-    b"\n",
-    b"\r",
-    b"\r\n",
-    b"\0",
-    "é".encode(),
-    b"\xc3",
-    b"\xa9",
-    b" ",
-    b"\t",
-    b'""',
-    b'","',
-]
+NASTY = [b"a", b"1", b",", b'"', b"\n", b"\r", b"\r\n", b"\0", b"\xc3\xa9", b"\xc3", b"\xa9", b" ", b"\t", b'""']
+NASTY += [b'","']
 TAME = [b"a", b"1", b",", b",", b"\n", b"\n", b'"', b'""', b'"\n', b',"']
 
 nasty = st.lists(st.sampled_from(NASTY), max_size=60).map(b"".join)
