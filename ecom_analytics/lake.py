@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ecom_analytics.errors import LakeError
@@ -63,6 +64,29 @@ class Batch:
                 f"the batch record {where} cannot be read: {error}",
                 hint="restore it from a backup, or delete it and ingest the file again",
             ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """One Parquet file of a staged table.
+
+    Attributes
+    ----------
+    path : str
+        Relative to the table's folder. The name begins with the id of the stage that wrote it, and ``_``.
+    rows, bytes : int
+    day : str or None
+        ISO date of its partition.
+    """
+
+    path: str
+    rows: int
+    bytes: int
+    day: str | None
+
+    @property
+    def stage_id(self) -> str:
+        return Path(self.path).name.split("_", 1)[0]
 
 
 def object_name(source: str, batch_id: str) -> str:

@@ -1,0 +1,1 @@
+"""Engines: one connection for Ibis, and what differs between engines behind it."""

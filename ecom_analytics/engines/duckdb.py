@@ -1,0 +1,196 @@
+"""DuckDB, embedded: the default engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ecom_analytics.config import Settings
+from ecom_analytics.errors import InputError
+from ecom_analytics.lake import StagedFile
+from ecom_analytics.protocols import RawFile
+from ecom_analytics.reading import BadRecord, DelimitedReader, open_decompressed
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    import pyarrow as pa
+    from ibis.backends.duckdb import Backend
+
+
+@dataclass
+class ReadCounts:
+    """What one file held: ``records`` that are not blank (``bad`` among them) and ``blank`` lines."""
+
+    records: int = 0
+    bad: int = 0
+    blank: int = 0
+
+
+@dataclass
+class Reading:
+    """What the engine saw while it read: counts for each file, and who is told of records that cannot be split."""
+
+    counts: dict[tuple[str, str], ReadCounts] = field(default_factory=dict)
+    on_bad: Callable[[RawFile, BadRecord], None] | None = None
+    on_bytes: Callable[[int], None] | None = None
+
+
+class DuckDBEngine:
+    """One in-process DuckDB connection.
+
+    Parameters
+    ----------
+    settings : Settings
+        Gives the memory limit and the number of threads.
+    scratch : pathlib.Path
+        An existing folder that DuckDB may spill to and keep working files in.
+
+    Attributes
+    ----------
+    backend : ibis.backends.duckdb.Backend
+    reading : Reading
+        Set by whoever wants to know what :meth:`read_delimited` saw.
+    """
+
+    name = "duckdb"
+
+    def __init__(self, settings: Settings, scratch: Path) -> None:
+        import ibis
+
+        self.scratch = scratch
+        self.reading = Reading()
+        self.backend: Backend = ibis.duckdb.connect(
+            scratch / "scratch.duckdb",
+            threads=settings.threads,
+            memory_limit=settings.memory_limit,
+            temp_directory=str(scratch / "spill"),
+            preserve_insertion_order=False,
+            autoinstall_known_extensions=False,
+            autoload_known_extensions=False,
+        )
+        self.execute("SET TimeZone = 'UTC'")
+
+    def __enter__(self) -> DuckDBEngine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.backend.disconnect()
+
+    def execute(self, sql: str, parameters: Sequence[Any] | dict[str, Any] | None = None) -> Any:
+        """Run one statement on the connection that Ibis uses."""
+        return self.backend.con.execute(sql, parameters)
+
+    def rows(self, sql: str, parameters: Sequence[Any] | dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        return list(self.execute(sql, parameters).fetchall())
+
+    def read_delimited(
+        self, files: Sequence[RawFile], columns: Sequence[str], *, delimiter: str = ",", optional: Sequence[str] = ()
+    ) -> ir.Table:
+        """A table that streams the files' records once; see :class:`ecom_analytics.protocols.Engine`."""
+        import pyarrow as pa
+
+        schema = pa.schema(
+            [(name, pa.string()) for name in columns]
+            + [("source_line", pa.int64()), ("batch_id", pa.string()), ("source", pa.string())]
+        )
+        batches = self._batches(files, columns, delimiter, optional, schema)
+        reader = pa.RecordBatchReader.from_batches(schema, batches)
+        name = f"raw_{id(reader)}"
+        self.backend.con.register(name, reader)
+        return self.backend.table(name)
+
+    def _batches(
+        self,
+        files: Sequence[RawFile],
+        columns: Sequence[str],
+        delimiter: str,
+        optional: Sequence[str],
+        schema: pa.Schema,
+    ) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        for file in files:
+            counts = self.reading.counts.setdefault((file.source, file.batch_id), ReadCounts())
+            with open_decompressed(file.path) as stream:
+                try:
+                    reader = DelimitedReader(
+                        stream,
+                        columns,
+                        optional=optional,
+                        delimiter=delimiter,
+                        max_record_lines=self.max_record_lines,
+                        on_bad=lambda bad, file=file: self._bad(file, bad),  # type: ignore[misc]
+                    )
+                except InputError as error:
+                    raise type(error)(
+                        f"{file.name}: {error.message}", hint=error.hint, batch_id=file.batch_id, **error.facts
+                    ) from error
+                for batch in reader:
+                    origin = [pa.repeat(pa.scalar(value), len(batch)) for value in (file.batch_id, file.source)]
+                    yield pa.RecordBatch.from_arrays([*batch.columns, *origin], schema=schema)
+                    if self.reading.on_bytes:
+                        self.reading.on_bytes(batch.nbytes)
+                counts.records, counts.bad, counts.blank = reader.records, reader.rejected, reader.blank
+
+    max_record_lines = 100
+
+    def _bad(self, file: RawFile, bad: BadRecord) -> None:
+        if self.reading.on_bad:
+            self.reading.on_bad(file, bad)
+
+    def write_partitions(self, query: str, root: Path, prefix: str) -> list[StagedFile]:
+        """Write a query's rows as Parquet below ``root``, a folder for each ``event_date``; times become UTC instants.
+
+        Returns
+        -------
+        list of StagedFile
+            Their names begin with ``prefix`` and ``_``.
+        """
+        described = self.rows(f"DESCRIBE {query}")
+        times = [name for name, kind, *_ in described if kind == "TIMESTAMP"]
+        instants = ", ".join(f"make_timestamptz(epoch_us({name})) AS {name}" for name in times)
+        root.mkdir(parents=True, exist_ok=True)
+        folder = str(root).replace("'", "''")
+        written = self.rows(
+            f"COPY (SELECT * REPLACE ({instants}) FROM ({query})) TO '{folder}' (FORMAT parquet, "
+            f"PARTITION_BY (event_date), APPEND, FILENAME_PATTERN '{prefix}_{{uuid}}', COMPRESSION zstd, "
+            "COMPRESSION_LEVEL 1, RETURN_STATS)"
+        )
+        return [
+            StagedFile(str(Path(name).relative_to(root)), rows, size, keys["event_date"])
+            for name, rows, size, _, _, keys in written
+        ]
+
+    def timestamp_from_millis(self, column: ir.IntegerColumn) -> ir.TimestampColumn:
+        """Milliseconds since 1970 as a UTC timestamp without a zone."""
+        import ibis
+
+        @ibis.udf.scalar.builtin(name="make_timestamp", signature=(("int64",), "timestamp(6)"))
+        def from_micros(micros):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+            """DuckDB's function of that name."""
+
+        return from_micros(column * 1000)  # type: ignore[no-any-return]
+
+    def timestamp_from_text(self, column: ir.StringColumn) -> ir.TimestampColumn:
+        """ISO 8601 text as a UTC timestamp without a zone; text without an offset is UTC; NULL if it is none."""
+        return column.try_cast("timestamp('UTC', 6)").cast("timestamp(6)")  # type: ignore[no-any-return]
+
+    def local_date(self, column: ir.TimestampColumn, timezone: str) -> ir.DateColumn:
+        """The day of a UTC timestamp in a time zone."""
+        import ibis
+
+        if timezone == "UTC":
+            return column.date()
+
+        @ibis.udf.scalar.builtin(name="timezone", signature=(("string", "timestamp(6)"), "timestamp('UTC', 6)"))
+        def at_zone(zone, at):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+            """DuckDB's function of that name."""
+
+        @ibis.udf.scalar.builtin(name="timezone", signature=(("string", "timestamp('UTC', 6)"), "timestamp(6)"))
+        def to_zone(zone, at):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+            """DuckDB's function of that name."""
+
+        return to_zone(timezone, at_zone("UTC", column)).date()  # type: ignore[no-any-return]

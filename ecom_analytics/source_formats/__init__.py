@@ -1,0 +1,1 @@
+"""Source formats: how a file of raw events looks, and what its rows mean."""

@@ -1,0 +1,101 @@
+"""A CSV file whose columns are named as the canonical event's: the format to write if you may choose."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ecom_analytics.events import COLUMNS, EVENT_TYPES
+from ecom_analytics.protocols import Engine, RawFile
+from ecom_analytics.source_formats.common import ORIGIN, Rule, header_of, with_rules
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+_FIELDS = tuple(c for c in COLUMNS if c.meaning == "event" and c.name != "source")
+_REQUIRED = tuple(c.name for c in _FIELDS if c.required)
+_ISO = (
+    r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+    r"(\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?$"
+)
+_DECIMAL = r"^-?[0-9]{1,14}(\.[0-9]{1,4}0*)?$"
+
+
+class Canonical:
+    """Needs ``event_ts``, ``event_type`` and ``visitor_id``; every other column of the canonical event is optional.
+
+    ``event_ts`` is ISO 8601; without an offset it is UTC. Numbers have at most 14 digits before and 4 after the point.
+    """
+
+    name = "canonical"
+    capabilities: ClassVar[frozenset[str]] = frozenset(c.name for c in _FIELDS if not c.required)
+    timestamp_column = "event_ts"
+
+    def __init__(self) -> None:
+        self._engine: Any = None
+
+    def detect(self, sample: bytes) -> float:
+        """1 if the header has the required columns.
+
+        Examples
+        --------
+        >>> Canonical().detect(b"visitor_id,event_type,event_ts,brand\\n")
+        1.0
+        """
+        return 1.0 if set(_REQUIRED) <= set(header_of(sample)) else 0.0
+
+    def timestamp(self, text: str) -> datetime | None:
+        """The time that ``text`` in :attr:`timestamp_column` means, or None."""
+        if not re.fullmatch(_ISO, text):
+            return None
+        try:
+            at = datetime.fromisoformat(text)
+        except ValueError:
+            return None
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        return at if 1990 <= at.year < 2100 else None
+
+    def read(self, engine: Engine, files: Sequence[RawFile]) -> ir.Table:
+        self._engine = engine
+        names = [c.name for c in _FIELDS]
+        return engine.read_delimited(files, names, optional=[name for name in names if name not in _REQUIRED])
+
+    def to_events(self, raw: ir.Table) -> ir.Table:
+        import ibis
+
+        iso = raw.event_ts.re_search(_ISO).ifelse(raw.event_ts, ibis.null(str))
+        at = self._engine.timestamp_from_text(iso)
+        in_range = at.between(ibis.timestamp("1990-01-01 00:00:00"), ibis.timestamp("2099-12-31 23:59:59.999999"))
+        columns: dict[str, Any] = {c.name: _typed(raw[c.name], c.type) for c in _FIELDS}
+        columns["event_ts"] = in_range.ifelse(at, ibis.null("timestamp(6)"))
+        columns["event_type"] = raw.event_type.isin(EVENT_TYPES).ifelse(raw.event_type, ibis.null(str))
+        numbers = [c.name for c in _FIELDS if c.type == "decimal"]
+        written = {f"raw_{name}": raw[name] for name in ("event_ts", "event_type", *numbers)}
+        events = raw.select(*ORIGIN, **columns, **written)
+        rules: list[Rule] = [
+            (
+                events.event_ts.isnull(),
+                "bad_timestamp",
+                "event_ts is not an ISO 8601 time from 1990 to 2099: " + events.raw_event_ts.fill_null(""),
+            ),
+            (
+                events.event_type.isnull(),
+                "unknown_event_type",
+                f"event_type is none of {', '.join(EVENT_TYPES)}: " + events.raw_event_type.fill_null(""),
+            ),
+            (events.visitor_id.isnull(), "missing_visitor_id", "visitor_id is empty"),
+        ]
+        for name in numbers:
+            bad = events[f"raw_{name}"].notnull() & events[name].isnull()
+            rules.append((bad, "bad_number", f"{name} is not a plain decimal number: " + events[f"raw_{name}"]))
+        return with_rules(events, rules).drop(*written)
+
+
+def _typed(column: ir.StringColumn, kind: str) -> Any:
+    import ibis
+
+    if kind == "decimal":
+        return column.re_search(_DECIMAL).ifelse(column, ibis.null(str)).cast("decimal(18, 4)")
+    return column

@@ -1,0 +1,102 @@
+"""The RetailRocket events file: ``timestamp,visitorid,event,itemid,transactionid``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, ClassVar
+
+from ecom_analytics.protocols import Engine, RawFile
+from ecom_analytics.source_formats.common import ORIGIN, header_of, with_rules
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+_COLUMNS = ("timestamp", "visitorid", "event", "itemid", "transactionid")
+_EVENTS = {"view": "view", "addtocart": "add_to_cart", "transaction": "purchase"}
+_MILLIS = r"^[0-9]{1,15}(\.0+)?$"
+_FIRST, _LAST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class RetailRocket:
+    """Times are milliseconds since 1970; ids are integers, at times written as ``14418.0`` by other tools.
+
+    Each purchase event is one line of a transaction. There are no prices, quantities, sessions or traffic sources.
+    """
+
+    name = "retailrocket"
+    capabilities: ClassVar[frozenset[str]] = frozenset({"product_id", "transaction_id"})
+    timestamp_column = "timestamp"
+
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+
+    def detect(self, sample: bytes) -> float:
+        """1 if the header has all columns of the format.
+
+        Examples
+        --------
+        >>> RetailRocket().detect(b"timestamp,visitorid,event,itemid,transactionid\\n")
+        1.0
+        """
+        return 1.0 if set(_COLUMNS) <= set(header_of(sample)) else 0.0
+
+    def timestamp(self, text: str) -> datetime | None:
+        """The time that ``text`` in :attr:`timestamp_column` means, or None."""
+        if not re.fullmatch(_MILLIS, text):
+            return None
+        at = _EPOCH + timedelta(milliseconds=int(text.partition(".")[0]))
+        return at if _FIRST <= at < _LAST else None
+
+    def read(self, engine: Engine, files: Sequence[RawFile]) -> ir.Table:
+        self._engine = engine
+        return engine.read_delimited(files, _COLUMNS)
+
+    def to_events(self, raw: ir.Table) -> ir.Table:
+        import ibis
+
+        assert self._engine is not None, "read() comes first"
+        millis = raw.timestamp.re_search(_MILLIS).ifelse(raw.timestamp.re_replace(r"\.0+$", ""), ibis.null(str))
+        in_range = millis.cast("int64").between(_millis(_FIRST), _millis(_LAST) - 1)
+        events = raw.select(
+            *ORIGIN,
+            event_ts=self._engine.timestamp_from_millis(in_range.ifelse(millis.cast("int64"), ibis.null("int64"))),
+            event_type=raw.event.cases(*_EVENTS.items(), else_=ibis.null(str)),
+            visitor_id=_id(raw.visitorid),
+            product_id=_id(raw.itemid),
+            transaction_id=_id(raw.transactionid),
+            raw_timestamp=raw.timestamp,
+            raw_event=raw.event,
+        )
+        rules = [
+            (
+                events.event_ts.isnull(),
+                "bad_timestamp",
+                "timestamp is not in milliseconds since 1970, from 1990 to 2099: " + events.raw_timestamp.fill_null(""),
+            ),
+            (
+                events.event_type.isnull(),
+                "unknown_event_type",
+                f"event is none of {', '.join(_EVENTS)}: " + events.raw_event.fill_null(""),
+            ),
+            (events.visitor_id.isnull(), "missing_visitor_id", "visitorid is empty"),
+            (events.product_id.isnull(), "missing_product_id", "itemid is empty"),
+            (
+                (events.event_type == "purchase") & events.transaction_id.isnull(),
+                "missing_transaction_id",
+                "a transaction without transactionid",
+            ),
+        ]
+        return with_rules(events, rules).drop("raw_timestamp", "raw_event")
+
+
+def _millis(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _id(column: ir.StringColumn) -> ir.StringColumn:
+    """An id as written, less the ``.0`` that a float column leaves; never rounded, for it never becomes a number."""
+    as_float = column.contains(".") & column.re_search(r"^[0-9]+\.0+$")
+    return as_float.ifelse(column.re_replace(r"\.0+$", ""), column)  # type: ignore[no-any-return]

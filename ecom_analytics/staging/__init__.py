@@ -1,0 +1,20 @@
+"""Staging: raw batches become canonical events, exactly, whatever the order of their arrival."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ecom_analytics.staging.state import Account, Snapshot, rejected, snapshot
+    from ecom_analytics.staging.stager import Stager
+
+__all__ = ["Account", "Snapshot", "Stager", "rejected", "snapshot"]
+
+_WHERE = {"Account": "state", "Snapshot": "state", "Stager": "stager", "rejected": "state", "snapshot": "state"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)

@@ -1,0 +1,235 @@
+"""Judges days: of new and old rows together, which are kept, which are duplicates, and when their sessions began.
+
+A day's state is its events and its duplicates, for a late row may change which of them wins. Days are judged in
+ascending order, several at a time. What a day needs from before it is its *carry-in*: each visitor whose last event
+lies within the session timeout of the day's start, with the start of that session, and the event ids kept in the last
+24 hours. When judging changes a later day's carry-in, that day is judged too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+from ecom_analytics.config import Settings
+from ecom_analytics.engines.duckdb import DuckDBEngine
+from ecom_analytics.events import IDENTITY, NAMES, arrow_schema
+from ecom_analytics.staging.event_ids import ID_WINDOW, suppress_repeated_ids
+from ecom_analytics.staging.expressions import identical_rows, with_sessions
+from ecom_analytics.staging.state import State
+from ecom_analytics.lake import StagedFile
+
+CHUNK_ROWS = 1_000_000
+"""Rows that are judged at a time, give or take a day."""
+
+
+@dataclass
+class Judged:
+    """Files that judging wrote, and the days that it judged."""
+
+    events: list[StagedFile] = field(default_factory=list)
+    duplicates: list[StagedFile] = field(default_factory=list)
+    days: set[str] = field(default_factory=set)
+
+
+class DayJudge:
+    """Judges the days that new rows touch, and the days after them as far as the change reaches.
+
+    Parameters
+    ----------
+    engine : DuckDBEngine
+        Holds the table ``parsed``: the new rows, with ``event_date`` and ``reject_rule``.
+    settings : Settings
+    state : State
+        What was staged before.
+    columns : sequence of str
+        The canonical columns that any row can fill, in order; others are NULL everywhere.
+    stage_id : str
+        Goes into the names of the files.
+    on_days : callable, optional
+        Told after each chunk how many days are done and how many are known to be left.
+    """
+
+    def __init__(
+        self,
+        engine: DuckDBEngine,
+        settings: Settings,
+        state: State,
+        columns: Sequence[str],
+        stage_id: str,
+        on_days: Callable[[int, int], None] = lambda done, left: None,
+    ) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._state = state
+        self._stage_id = stage_id
+        self._on_days = on_days
+        self._columns = list(columns)
+        self._has_ids = "source_event_id" in self._columns
+        self._timeout = timedelta(minutes=settings.session_timeout_minutes)
+        self._files = {day: _paths(state.root / "events", files) for day, files in state.events.items()}
+        self._before = dict(self._files)
+        self._old = {
+            day: [*self._files.get(day, []), *_paths(state.root / "duplicates", state.duplicates.get(day, []))]
+            for day in {*state.events, *state.duplicates}
+        }
+        self._sql = self._compile()
+
+    def judge(self, touched: dict[str, int]) -> Judged:
+        """Judge ``touched`` days (day → new rows), and whatever follows from it."""
+        result = Judged()
+        queue = dict(touched)
+        while queue:
+            chunk = self._next_chunk(queue)
+            self._judge_chunk(chunk, result)
+            for day in chunk:
+                del queue[day]
+            for day in self._days_after(chunk[-1]):
+                if day not in queue and self._carry_in_changed(day):
+                    queue[day] = 0
+            self._on_days(len(result.days), len(queue))
+        return result
+
+    def _next_chunk(self, queue: dict[str, int]) -> list[str]:
+        """The first days of the queue that have no other day between them, up to the chunk's size."""
+        known = sorted({*queue, *self._files})
+        first = min(queue)
+        chunk, rows = [], 0
+        for day in known[known.index(first) :]:
+            if day not in queue or rows >= CHUNK_ROWS:
+                break
+            chunk.append(day)
+            rows += queue[day] + sum(f.rows for f in self._state.events.get(day, []))
+        return chunk
+
+    def _judge_chunk(self, chunk: list[str], result: Judged) -> None:
+        engine = self._engine
+        self._carry_over(chunk[0])
+        self._view_rows(chunk)
+        if self._has_ids:
+            suppress_repeated_ids(engine, self._carried_ids(chunk[0], self._files, "now"), self._columns)
+        engine.execute(f"CREATE OR REPLACE TEMP TABLE judged AS {self._sql['judged']}")
+        engine.execute(f"CREATE OR REPLACE TEMP TABLE losers AS {self._sql['identical']}")
+        if self._has_ids:
+            engine.execute("INSERT INTO losers BY NAME SELECT * FROM repeated")
+        ((losers,),) = engine.rows("SELECT count(*) FROM losers")
+        events = "SELECT * EXCLUDE (tied) FROM judged"
+        if losers:
+            events += " ANTI JOIN losers USING (source, batch_id, source_line)"
+        written = engine.write_partitions(events, self._state.root / "events", self._stage_id)
+        result.events += written
+        if losers:
+            engine.execute("ALTER TABLE losers ADD COLUMN stage_id VARCHAR")
+            engine.execute("UPDATE losers SET stage_id = $1", [self._stage_id])
+            result.duplicates += engine.write_partitions(
+                "SELECT * FROM losers", self._state.root / "duplicates", self._stage_id
+            )
+        result.days.update(chunk)
+        for day in chunk:
+            self._files.pop(day, None)
+        for file in written:
+            self._files.setdefault(str(file.day), []).append(str(self._state.root / "events" / file.path))
+
+    def _view_rows(self, chunk: list[str]) -> None:
+        """The relation ``rows``: new and old rows of the chunk's days, and the carry of its first day."""
+        columns = ", ".join(self._columns)
+        parts = [
+            f"SELECT {columns}, event_date FROM parsed WHERE reject_rule IS NULL "
+            "AND event_date BETWEEN getvariable('first_day') AND getvariable('last_day')"
+        ]
+        old = [path for day in chunk for path in self._old.get(day, [])]
+        self._engine.execute("SET VARIABLE first_day = $1", [date.fromisoformat(chunk[0])])
+        self._engine.execute("SET VARIABLE last_day = $1", [date.fromisoformat(chunk[-1])])
+        if old:
+            self._engine.execute("SET VARIABLE old_files = $1", [old])
+            parts.append(f"SELECT {columns}, event_date FROM ({self._scan('old_files')})")
+        rows = " UNION ALL ".join(parts)
+        self._engine.execute(f"CREATE OR REPLACE TEMP VIEW candidates AS {rows}")
+        self._engine.execute(
+            "CREATE OR REPLACE TEMP VIEW rows AS SELECT *, NULL::TIMESTAMP AS carry FROM candidates "
+            "UNION ALL BY NAME SELECT * FROM carried"
+        )
+
+    def _scan(self, variable: str) -> str:
+        """Staged files as rows with all columns of this stage; times as UTC without a zone."""
+        times = ", ".join(f"make_timestamp(epoch_us({name})) AS {name}" for name in ("event_ts", "session_start"))
+        return (
+            f"SELECT * REPLACE ({times}) FROM (SELECT * FROM no_events UNION ALL BY NAME SELECT * FROM "
+            f"read_parquet(getvariable('{variable}'), union_by_name = true, hive_partitioning = true, "
+            "hive_types = {'event_date': DATE}))"
+        )
+
+    def _carry_over(self, day: str) -> None:
+        """The table ``carried``: visitors whose session may go on into ``day``."""
+        self._engine.execute(f"CREATE OR REPLACE TEMP TABLE carried AS {self._carry_in(day, self._files, 'now')}")
+
+    def _carry_in(self, day: str, files: dict[str, list[str]], variable: str) -> str:
+        """SQL for the visitors whose last event before ``day`` lies within the timeout of its start."""
+        since = self._start(day) - self._timeout
+        scan = self._scan_before(day, since, files, variable)
+        return (
+            "SELECT source, visitor_id, max(event_ts) AS event_ts, max(session_start) AS carry "
+            f"FROM ({scan}) GROUP BY source, visitor_id"
+        )
+
+    def _carried_ids(self, day: str, files: dict[str, list[str]], variable: str) -> str:
+        """SQL for the event ids kept in the 24 hours before ``day``."""
+        scan = self._scan_before(day, self._start(day) - ID_WINDOW, files, variable)
+        return (
+            "SELECT source, source_event_id, event_ts, batch_id, source_line "
+            f"FROM ({scan}) WHERE source_event_id IS NOT NULL"
+        )
+
+    def _scan_before(self, day: str, since: datetime, files: dict[str, list[str]], variable: str) -> str:
+        first = since.replace(tzinfo=UTC).astimezone(self._settings.zone).date().isoformat()
+        paths = [path for earlier, paths in files.items() if first <= earlier < day for path in paths]
+        if not paths:
+            return "SELECT * REPLACE (event_ts::TIMESTAMP AS event_ts, session_start::TIMESTAMP AS session_start) FROM no_events"
+        self._engine.execute(f"SET VARIABLE {variable} = $1", [paths])
+        literal = since.isoformat(sep=" ")
+        return f"SELECT * FROM ({self._scan(variable)}) WHERE event_ts >= TIMESTAMP '{literal}'"
+
+    def _carry_in_changed(self, day: str) -> bool:
+        kinds = [self._carry_in, *([self._carried_ids] if self._has_ids else [])]
+        for kind in kinds:
+            was, now = kind(day, self._before, "was"), kind(day, self._files, "now")
+            differences = f"(({was}) EXCEPT ({now})) UNION ALL (({now}) EXCEPT ({was}))"
+            if self._engine.rows(f"SELECT 1 FROM ({differences}) LIMIT 1"):
+                return True
+        return False
+
+    def _days_after(self, day: str) -> Iterable[str]:
+        """Days after ``day`` that were not judged yet and that its events can reach."""
+        reach = max(self._timeout, ID_WINDOW if self._has_ids else timedelta(0))
+        end = self._start((date.fromisoformat(day) + timedelta(days=1)).isoformat())
+        return [later for later in sorted(self._before) if later > day and self._start(later) - reach < end]
+
+    def _start(self, day: str) -> datetime:
+        """The first instant of a day of the store, UTC without a zone."""
+        midnight = datetime.combine(date.fromisoformat(day), time(), self._settings.zone)
+        return midnight.astimezone(UTC).replace(tzinfo=None)
+
+    def _compile(self) -> dict[str, str]:
+        """The expressions of staging as SQL, once; and the empty relation that gives old files their types."""
+        import ibis
+
+        backend = self._engine.backend
+        backend.create_table("no_events", schema=ibis.schema(arrow_schema()), temp=True, overwrite=True)
+        types = dict(ibis.schema(arrow_schema()).items()) | {"event_ts": "timestamp(6)"}
+        rows = {name: types[name] for name in self._columns} | {"event_date": "date", "carry": "timestamp(6)"}
+        judged = with_sessions(ibis.table(rows, name="rows"), self._timeout)
+        losers = identical_rows(ibis.table(judged.schema(), name="judged"))
+        return {"judged": backend.compile(judged), "identical": backend.compile(losers)}
+
+
+def present_columns(fillable: Iterable[str]) -> list[str]:
+    """Canonical columns that staging reads, in order: the required ones, and those that some format can fill."""
+    wanted = {*fillable, "event_ts", "event_type", "visitor_id", "source", "batch_id", "source_line"}
+    return [name for name in NAMES if name in wanted and (name in IDENTITY or name in ("batch_id", "source_line"))]
+
+
+def _paths(root: Path, files: Iterable[StagedFile]) -> list[Any]:
+    return [str(root / file.path) for file in files]
