@@ -1,0 +1,74 @@
+"""The command line: a thin face on the library. Nothing heavy is imported until a command needs it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from ecom_analytics import __version__
+from ecom_analytics.cli.output import report_errors
+
+_COMMANDS = {
+    "build": "stages",
+    "demo": "demo",
+    "export": "stages",
+    "generate": "generate",
+    "ingest": "stages",
+    "plugins": "inspect",
+    "rejected": "inspect",
+    "run": "stages",
+    "serve": "serve",
+    "stage": "stages",
+    "status": "inspect",
+}
+
+_ORDER = ("demo", "run", "ingest", "stage", "build", "export", "serve", "status", "rejected", "generate", "plugins")
+
+
+class _Commands(click.Group):
+    """A group whose commands are imported when they are used; ``--help`` lists them without importing any."""
+
+    _HELP = {
+        "demo": "Make a month of a shop's clickstream, run everything, serve the dashboard.",
+        "run": "Ingest files, stage, build, test, publish and export.",
+        "ingest": "Copy raw event files into the lake.",
+        "stage": "Turn what is new in the lake into canonical events.",
+        "build": "Build and test the marts; publish them if all tests pass.",
+        "export": "Write the published marts to a folder or S3.",
+        "serve": "Serve the dashboard and the JSON API.",
+        "status": "Show what is in the lake and in the warehouse.",
+        "rejected": "Show rejected records with file, line, rule and raw text.",
+        "generate": "Make a clickstream of any size, with known faults if you like.",
+        "plugins": "List the installed plug-ins.",
+    }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_ORDER)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = import_module(f"ecom_analytics.cli.{_COMMANDS[cmd_name]}")
+        command = getattr(module, cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self._HELP[name]) for name in _ORDER])
+
+    def invoke(self, ctx: click.Context) -> object:
+        with report_errors(ctx):
+            return super().invoke(ctx)
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="ecom-analytics")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def main(debug: bool) -> None:
+    """From raw e-commerce clickstream to numbers you can trust, without a data platform.
+
+    Settings come from options, then from environment variables ECOM_ANALYTICS_<NAME>, then from ecom.toml in the
+    working directory, then from defaults. The data lie in ./ecom-data unless --home says otherwise.
+    """

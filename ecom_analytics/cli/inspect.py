@@ -1,0 +1,84 @@
+"""Commands that look and change nothing: status, rejected, plugins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ecom_analytics.cli.options import PLACES, with_settings
+from ecom_analytics.cli.output import Output, number, shown_path, table
+
+if TYPE_CHECKING:
+    from ecom_analytics.config import Settings
+
+
+@click.command()
+@with_settings(*PLACES)
+def status(settings: Settings, output: Output) -> None:
+    """Show what is in the lake, what is staged, and which build is served."""
+    from ecom_analytics import Warehouse
+    from ecom_analytics.errors import NotBuiltError
+    from ecom_analytics.lake import batches
+    from ecom_analytics.reports import plain
+    from ecom_analytics.staging import snapshot
+    from ecom_analytics.storages import open_storage
+
+    raw = list(batches(open_storage(settings.lake, settings)))
+    staged = snapshot(settings)
+    try:
+        build = Warehouse(settings).current()
+    except NotBuiltError:
+        build = None
+    known = set(zip(staged.batches["source"].to_pylist(), staged.batches["batch_id"].to_pylist(), strict=True))
+    report = {
+        "lake": settings.lake,
+        "warehouse": str(settings.warehouse),
+        "batches": len(raw),
+        "batches_to_stage": sum((b.source, b.batch_id) not in known for b in raw),
+        "account": plain(staged.account),
+        "build": None if build is None else {"build_id": build.build_id, "built_at": plain(build.built_at),
+                                             "as_of": build.info.get("as_of"), "path": str(build.path)},
+        "up_to_date": build is not None and build.info.get("staged_version") == staged.version,
+    }  # fmt: skip
+    rows = [
+        ("lake", shown_path(settings.lake)),
+        ("batches", f"{number(len(raw))}, {number(report['batches_to_stage'])} to stage"),
+        ("staged events", number(staged.account.staged)),
+        ("rejected", number(staged.account.rejected)),
+        ("warehouse", shown_path(settings.warehouse)),
+        ("served build", f"{build.build_id}, data through {build.info.get('as_of')}" if build else "none yet"),
+    ]
+    output.report("status", report, "\n".join(f"{name:<14} {value}" for name, value in rows))
+
+
+@click.command()
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many to show.")
+@click.option("--rule", help="Only those that broke this rule.")
+@with_settings(*PLACES)
+def rejected(settings: Settings, output: Output, limit: int, rule: str | None) -> None:
+    """Show rejected records: where each one is, the rule it broke, and its raw text."""
+    from ecom_analytics.staging import rejected as read
+
+    total, rows = read(settings, limit=limit, rule=rule)
+    if output.as_json:
+        for row in rows:
+            output.line("rejected", **row)
+    else:
+        for row in rows:
+            click.echo(f"{row['name']}:{row['source_line']}: {row['rule']}: {row['message']}")
+            click.echo(f"    {row['raw_text']}")
+    more = f"Showing {number(len(rows))} of {number(total)} rejected records."
+    output.report("rejected", {"rejected": total, "shown": len(rows)}, more)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines, the last one being the report.")
+def plugins(as_json: bool) -> None:
+    """List the installed plug-ins of each kind."""
+    from ecom_analytics.plugins import KINDS, names
+
+    found = {kind: names(kind) for kind in KINDS}
+    Output(as_json).report(
+        "plugins", dict(found), table([(kind, ", ".join(found[kind]) or "none") for kind in KINDS]).rstrip()
+    )

@@ -1,0 +1,131 @@
+"""The stages as commands: ingest, stage, build, export, and run for all of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ecom_analytics.cli.options import PLACES, WORK, with_settings
+from ecom_analytics.cli.output import Output, number, shown_path, table
+
+if TYPE_CHECKING:
+    from ecom_analytics.config import Settings
+    from ecom_analytics.reports import BuildReport, ExportReport, IngestReport, RunReport, StageReport
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True)
+@click.option("--daily", is_flag=True, help="Cut each file into its days, a batch for each.")
+@with_settings(*PLACES, "source", "source_format", "timezone")
+def ingest(settings: Settings, output: Output, files: tuple[str, ...], daily: bool) -> None:
+    """Copy raw event FILES (files, folders or globs) into the lake, once: the same bytes are the same batch."""
+    from ecom_analytics import Ingestor
+
+    with output.watching() as watch:
+        report = Ingestor(settings, watch=watch).ingest(*files, daily=daily)
+    output.report("ingest", report.to_dict(), ingested(report))
+
+
+@click.command()
+@with_settings(*WORK)
+def stage(settings: Settings, output: Output) -> None:
+    """Turn what is new in the lake into canonical events; every record gets an answer."""
+    from ecom_analytics import Stager
+
+    with output.watching() as watch:
+        report = Stager(settings, watch=watch).stage()
+    output.report("stage", report.to_dict(), staged(report))
+
+
+@click.command()
+@click.option("--force", is_flag=True, help="Build even if the served build is up to date.")
+@with_settings(*WORK)
+def build(settings: Settings, output: Output, force: bool) -> None:
+    """Build the marts into a new file, run every test, and publish it only if they pass."""
+    from ecom_analytics import MartBuilder
+
+    with output.watching() as watch:
+        report = MartBuilder(settings, watch=watch).build(force=force)
+    output.report("build", report.to_dict(), built(report))
+
+
+@click.command()
+@click.argument("destination", required=False)
+@click.option("--as", "formats", multiple=True, help="Format to write, such as parquet or csv; may be repeated.")
+@with_settings(*PLACES)
+def export(settings: Settings, output: Output, destination: str | None, formats: tuple[str, ...]) -> None:
+    """Write the published marts to DESTINATION, a folder or s3://bucket/prefix, the manifest last."""
+    from ecom_analytics import Exporter
+
+    with output.watching() as watch:
+        report = Exporter(settings, watch=watch).export(destination, formats or None)
+    output.report("export", report.to_dict(), exported(report))
+
+
+@click.command()
+@click.argument("files", nargs=-1)
+@click.option("--daily", is_flag=True, help="Cut each file into its days, a batch for each.")
+@click.option("--export", "destination", metavar="FOLDER|S3", help="Where to export to. [exports in home]")
+@click.option("--no-export", is_flag=True, help="Do not export.")
+@with_settings(*WORK, "source", "source_format")
+def run(
+    settings: Settings, output: Output, files: tuple[str, ...], daily: bool, destination: str | None, no_export: bool
+) -> None:
+    """Run the whole way: ingest FILES, stage, build, test, publish, export. What is done already is not done again."""
+    from ecom_analytics import Pipeline
+
+    with output.watching() as watch:
+        report = Pipeline(settings, watch=watch).run(
+            *files, daily=daily, export=False if no_export else destination or True
+        )
+    output.report("run", report.to_dict(), summary(report))
+
+
+def ingested(report: IngestReport) -> str:
+    return f"Ingested {number(report.new)} of {number(report.files)} files; {number(report.already_present)} were there."
+
+
+def staged(report: StageReport) -> str:
+    """The account of every record, as a sum."""
+    rows = [
+        ("records in", number(report.records)),
+        ("= staged", number(report.staged)),
+        ("+ duplicates", number(report.duplicates)),
+        ("+ rejected", number(report.rejected)),
+        ("+ blank lines", number(report.blank)),
+    ]
+    lines = [table(rows)]
+    if report.rejected_by_rule:
+        rules = ", ".join(f"{rule} {number(count)}" for rule, count in report.rejected_by_rule.items())
+        lines.append(f"Rejected: {rules}. See them with: ecom-analytics rejected")
+    return "\n".join(lines)
+
+
+def built(report: BuildReport) -> str:
+    if not report.built:
+        return f"Build {report.build_id} is up to date."
+    rows = ", ".join(f"{mart} {number(count)}" for mart, count in report.rows.items())
+    lines = [f"Published build {report.build_id}: {number(report.tests)} tests passed.", f"Rows: {rows}."]
+    lines += [f"Warning: {check.message}" for check in report.warnings]
+    if report.conflicts:
+        lines.append(f"{number(report.conflicts)} purchases contradict another one of their transaction: see mart conflicts.")
+    return "\n".join(lines)
+
+
+def exported(report: ExportReport) -> str:
+    if not report.exported:
+        return f"Build {report.build_id} was exported to {shown_path(report.destination)} before."
+    return f"Exported {len(report.tables)} files to {shown_path(report.destination)}."
+
+
+def summary(report: RunReport) -> str:
+    """The four stages in a few lines."""
+    if not report.changed:
+        return f"Nothing new: build {report.build.build_id} is up to date.\n{staged(report.stage)}"
+    parts = [ingested(report.ingest)] if report.ingest else []
+    parts += [staged(report.stage), built(report.build)]
+    if report.export:
+        parts.append(exported(report.export))
+    parts.append(f"Done in {report.seconds:.1f} s.")
+    return "\n".join(parts)
