@@ -1,0 +1,159 @@
+"""Named bytes in S3, or in any store that speaks its protocol (MinIO, Ceph, R2)."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from ecom_analytics.errors import ConfigError, EcomError
+from ecom_analytics.storages.names import checked
+from ecom_analytics.storages.s3_errors import explained, explanation
+from ecom_analytics.storages.s3_upload import Upload
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from ecom_analytics.config import Settings
+
+
+def s3_client(settings: Settings) -> S3Client:
+    """A boto3 client made from the settings; the one place where one is made.
+
+    Credentials come by boto3's usual chain: environment, profile, container, instance.
+    """
+    import boto3
+    from botocore.config import Config
+
+    config = Config(
+        retries={"mode": "adaptive", "total_max_attempts": 5},
+        s3={"addressing_style": settings.s3_addressing_style},
+        connect_timeout=10,
+        read_timeout=60,
+        max_pool_connections=32,
+        user_agent_extra="ecom-analytics",
+    )
+    where = settings.s3_endpoint_url or "S3"
+    with explained(where):
+        try:
+            return boto3.session.Session().client(
+                "s3", endpoint_url=settings.s3_endpoint_url, region_name=settings.s3_region, config=config
+            )
+        except ValueError as error:  # boto3 refuses an endpoint that is no URL
+            raise ConfigError(f"the S3 endpoint {where!r} cannot be used: {error}", hint="s3_endpoint_url") from error
+
+
+class S3Storage:
+    """Named bytes below ``s3://bucket/prefix``.
+
+    Bytes stream to a multipart upload, whose parts in flight bound the memory; an object appears when it is complete.
+    With ``if_absent`` the store itself decides who was first (a conditional write).
+
+    Parameters
+    ----------
+    address : str
+        ``s3://bucket`` or ``s3://bucket/prefix``. The bucket must exist.
+    settings : Settings
+        Endpoint, region, addressing style and encryption.
+
+    Examples
+    --------
+    >>> from ecom_analytics import Settings
+    >>> S3Storage("s3://shop/lake", Settings()).uri("raw/a.csv")
+    's3://shop/lake/raw/a.csv'
+    """
+
+    def __init__(self, address: str, settings: Settings) -> None:
+        self.bucket, _, prefix = address.removeprefix("s3://").partition("/")
+        self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        if not self.bucket:
+            raise ConfigError(f"{address!r} names no bucket", hint="write it as s3://bucket/prefix", value=address)
+        self.settings = settings
+        self._client: S3Client | None = None
+
+    @property
+    def client(self) -> S3Client:
+        """The boto3 client, made when first needed."""
+        if self._client is None:
+            self._client = s3_client(self.settings)
+        return self._client
+
+    def uri(self, name: str = "") -> str:
+        return f"s3://{self.bucket}/{self._key(name) if name else self.prefix.rstrip('/')}".rstrip("/")
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix + prefix)
+        with explained(f"s3://{self.bucket}/{self.prefix}{prefix}"):
+            for page in pages:
+                for entry in page.get("Contents", []):
+                    if not entry["Key"].endswith("/"):  # a folder's marker, as consoles make them
+                        yield entry["Key"][len(self.prefix) :]
+
+    def exists(self, name: str) -> bool:
+        key = self._key(name)
+        try:
+            with explained(self.uri(name)):
+                self.client.head_object(Bucket=self.bucket, Key=key)
+        except FileNotFoundError:
+            return False
+        return True
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[BinaryIO]:
+        key = self._key(name)
+        with explained(self.uri(name)):
+            body = self.client.get_object(Bucket=self.bucket, Key=key)["Body"]
+        with contextlib.closing(body):
+            yield cast(BinaryIO, io.BufferedReader(_Body(body, self.uri(name)), 1 << 17))
+
+    @contextmanager
+    def create(self, name: str, *, if_absent: bool = True) -> Iterator[BinaryIO]:
+        uri = self.uri(name)
+        upload = Upload(self.client, self.bucket, self._key(name), uri, self._options(), if_absent=if_absent)
+        try:
+            yield cast(BinaryIO, upload)
+            upload.finish()
+        except BaseException:
+            upload.abort()
+            raise
+
+    def delete(self, name: str) -> None:
+        key = self._key(name)
+        with explained(self.uri(name)):
+            self.client.delete_object(Bucket=self.bucket, Key=key)
+
+    def _key(self, name: str) -> str:
+        return self.prefix + checked(name)
+
+    def _options(self) -> dict[str, Any]:
+        """What the settings ask of every new object."""
+        options: dict[str, Any] = {}
+        if self.settings.s3_server_side_encryption:
+            options["ServerSideEncryption"] = self.settings.s3_server_side_encryption
+        if self.settings.s3_kms_key_id:
+            options["SSEKMSKeyId"] = self.settings.s3_kms_key_id
+        return options
+
+
+class _Body(io.RawIOBase):
+    """An object's bytes as they arrive, with the library's errors."""
+
+    def __init__(self, body: Any, uri: str) -> None:
+        self._body = body
+        self._uri = uri
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        try:
+            data: bytes = self._body.read(len(view))
+        except EcomError:
+            raise
+        except Exception as error:
+            raise explanation(error, self._uri) from error
+        view[: len(data)] = data
+        return len(data)
