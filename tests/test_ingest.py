@@ -7,11 +7,15 @@ import gzip
 import hashlib
 import json
 import os
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 
-from ecom_analytics import Ingestor, Settings
+from ecom_analytics import Ingestor, Settings, plugins
 from ecom_analytics.errors import (
     ConfigError,
     EcomError,
@@ -23,9 +27,11 @@ from ecom_analytics.errors import (
     StorageFullError,
     UnknownFormatError,
 )
+from ecom_analytics.ingest import slices
 from ecom_analytics.lake import batches
 from ecom_analytics.storages import open_storage
 from ecom_analytics.storages.local import LocalStorage
+from ecom_analytics.storages.s3 import S3Storage
 
 HEADER = b"timestamp,visitorid,event,itemid,transactionid\n"
 ROW = b"1433221332117,257597,view,355908,\n"
@@ -322,6 +328,221 @@ class TestBadInput:
     def test_lake_below_a_file(self, drop):
         path = drop()
         self.refused(Ingestor(Settings(lake=path / "lake")), path, kind=LakeError, match="Not a directory")
+
+
+class TestDaily:
+    DAY = 86_400_000
+
+    def row(self, millis, extra: bytes = b"") -> bytes:
+        return b"%s,1,view,2,%s\n" % (str(millis).encode(), extra)
+
+    def slices(self, settings) -> dict[str, bytes]:
+        objects = Path(settings.lake) / "raw/shop/objects"
+        found = {batch.details["day"]: (objects / batch.batch_id).read_bytes() for batch in known(settings)}
+        return dict(sorted(found.items()))
+
+    def test_each_day_is_a_batch(self, ingestor, settings, drop):
+        first, second = self.row(1433221332117), self.row(1433221332117 + self.DAY)
+        data = HEADER + second + first + second
+        report = ingestor.ingest(drop(data=data), daily=True)
+        assert self.slices(settings) == {"2015-06-02": HEADER + first, "2015-06-03": HEADER + second + second}
+        assert [batch.name for batch in report.batches] == ["events-2015-06-02.csv", "events-2015-06-03.csv"]
+        assert {batch.details["sliced_from"] for batch in known(settings)} == {sha(data)}
+        assert {batch.source_format for batch in known(settings)} == {"retailrocket"}
+
+    def test_again_all_are_already_present(self, ingestor, settings, drop):
+        data = HEADER + b"".join(self.row(1433221332117 + self.DAY * day) for day in range(5))
+        assert ingestor.ingest(drop(data=data), daily=True).new == 5
+        report = ingestor.ingest(drop("other.csv", data), daily=True)
+        assert (report.files, report.new, report.already_present) == (5, 0, 5)
+
+    def test_days_are_those_of_the_time_zone(self, settings, drop):
+        row = self.row(1433221332117)  # 05:02 UTC on June 2
+        zoned = settings.model_copy(update={"timezone": "America/Los_Angeles"})
+        Ingestor(zoned).ingest(drop(data=HEADER + row), daily=True)
+        assert list(self.slices(settings)) == ["2015-06-01"]
+
+    def test_what_has_no_time_goes_with_the_record_before(self, ingestor, settings, drop):
+        one, two = self.row(1433221332117), self.row(1433221332117 + self.DAY)
+        odd = [b"later,1,view,2,\n", b"\n", b"1,2\n", b'"open,1,view\n', b"\xff\x00\n"]
+        ingestor.ingest(drop(data=HEADER + odd[0] + odd[1] + two + odd[2] + one + odd[3] + odd[4] + two), daily=True)
+        assert self.slices(settings) == {
+            "2015-06-02": HEADER + one + odd[3] + odd[4],
+            "2015-06-03": HEADER + odd[0] + odd[1] + two + odd[2] + two,
+        }
+
+    def test_quoted_records_stay_whole(self, ingestor, settings, drop):
+        one = self.row(1433221332117, b'"a\n""b"",\n\n1433307732117,"')
+        two = b'"%d","1\r\n2",view,2,\r\n' % (1433221332117 + self.DAY)
+        ingestor.ingest(drop(data=HEADER + one + two + one + two), daily=True)
+        assert self.slices(settings) == {"2015-06-02": HEADER + one + one, "2015-06-03": HEADER + two + two}
+
+    def test_mark_and_line_ends_are_kept(self, ingestor, settings, drop):
+        mark, header = b"\xef\xbb\xbf", HEADER.replace(b"\n", b"\r\n")
+        rows = [self.row(1433221332117 + self.DAY * day).replace(b"\n", b"\r\n") for day in range(2)]
+        ingestor.ingest(drop(data=mark + header + rows[1] + rows[0].rstrip()), daily=True)
+        assert self.slices(settings) == {
+            "2015-06-02": mark + header + rows[0].rstrip(),
+            "2015-06-03": mark + header + rows[1],
+        }
+
+    def test_gzip_is_cut_as_what_it_holds(self, ingestor, settings, drop):
+        data = gzip.compress(HEADER + ROW) + gzip.compress(ROW)
+        report = ingestor.ingest(drop("events.csv.gz", data), daily=True)
+        assert self.slices(settings) == {"2015-06-02": HEADER + ROW + ROW}
+        assert report.batches[0].name == "events-2015-06-02.csv"
+        assert known(settings)[0].details["sliced_from"] == sha(data)
+
+    def test_another_format_has_another_column(self, ingestor, settings, drop):
+        header = b"event_type,visitor_id,event_ts\n"
+        one, two = b"view,1,2024-02-29T23:59:59+00:00\n", b"view,1,2024-03-01 00:00:00Z\n"
+        ingestor.ingest(drop(data=header + two + one), daily=True)
+        assert self.slices(settings) == {"2024-02-29": header + one, "2024-03-01": header + two}
+
+    def test_more_than_memory_holds(self, ingestor, settings, drop, monkeypatch):
+        monkeypatch.setattr(slices, "_HELD", 100)
+        rows = [self.row(1433221332117 + self.DAY * (number % 3)) for number in range(100)]
+        ingestor.ingest(drop(data=HEADER + b"".join(rows)), daily=True)
+        assert list(self.slices(settings).values()) == [HEADER + b"".join(rows[day::3]) for day in range(3)]
+
+    def test_no_record_is_written_before_all_objects(self, ingestor, settings, drop, monkeypatch):
+        create, objects = LocalStorage.create, []
+
+        def failing(self, name, *, if_absent=True):
+            objects.append(name)
+            if len(objects) == 3:
+                raise StorageFullError("full")
+            return create(self, name, if_absent=if_absent)
+
+        data = HEADER + b"".join(self.row(1433221332117 + self.DAY * day) for day in range(3))
+        with monkeypatch.context() as patch, pytest.raises(StorageFullError):
+            patch.setattr(LocalStorage, "create", failing)
+            ingestor.ingest(drop(data=data), daily=True)
+        assert known(settings) == []
+        assert ingestor.ingest(drop(data=data), daily=True).new == 3
+
+    def test_progress_ends_at_the_total(self, settings, drop):
+        seen = []
+        Ingestor(settings, watch=seen.append).ingest(drop("a.csv"), drop("b.csv", EVENTS + ROW), daily=True)
+        assert [step.done for step in seen] == sorted(step.done for step in seen)
+        assert seen[-1].done == seen[-1].total == 2 * len(EVENTS) + len(ROW)
+
+    @pytest.mark.parametrize(
+        ("name", "data", "match"),
+        [
+            ("a.csv", HEADER + b"later,1,view,2,\n", "no record with a readable time in the column 'timestamp'"),
+            ("a.csv", HEADER.replace(b"timestamp", b"when") + ROW, "no column 'timestamp'"),
+            ("a.csv.gz", gzip.compress(HEADER + os.urandom(200_000))[:150_000], "cannot be read to its end"),
+        ],
+    )
+    def test_what_cannot_be_cut(self, ingestor, settings, drop, name, data, match):
+        with pytest.raises(InputError, match=match) as caught:
+            ingestor.ingest(drop(name, data), daily=True, source_format="retailrocket")
+        assert caught.value.hint
+        assert lake_files(settings) == []
+
+    def test_a_format_without_times(self, ingestor, drop, monkeypatch):
+        class Timeless:
+            name = "timeless"
+
+            def detect(self, _):
+                return 1.0
+
+        monkeypatch.setattr(
+            "ecom_analytics.plugins.load",
+            lambda kind, name, load=plugins.load: Timeless if name == "timeless" else load(kind, name),
+        )
+        with pytest.raises(InputError, match="'timeless', which cannot be cut"):
+            ingestor.ingest(drop(), daily=True, source_format="timeless")
+
+    def test_a_file_that_changes_meanwhile(self, settings, drop):
+        path = drop()
+
+        def watch(step):
+            os.utime(path, (1, 1))
+
+        with pytest.raises(InputError, match="changed while it was read"):
+            Ingestor(settings, watch=watch).ingest(path, daily=True)
+        assert lake_files(settings) == []
+
+    fields = st.sampled_from(["7", "view", "", "é", '"q"', '"a,b"', '"two\nlines"', '"say ""hi"""'])
+    times = st.one_of(st.integers(1433221332117, 1433221332117 + 4 * DAY).map(str), st.sampled_from(["", "x", "-5"]))
+    records = st.tuples(times, st.lists(fields, max_size=6), st.sampled_from(["\n", "\r\n", "\n\n"]))
+
+    @settings_of_hypothesis(deadline=None, max_examples=60)
+    @given(rows=st.lists(records, min_size=1, max_size=30), zone=st.sampled_from(["UTC", "Asia/Kolkata"]))
+    def test_slices_are_the_file_in_other_order(self, rows, zone, tmp_path_factory):
+        """Every record is in the slice of its day, in the file's order, byte for byte."""
+        home = tmp_path_factory.mktemp("daily")
+        settings = Settings(home=home, source="shop", timezone=zone)
+        texts = [(time, ",".join([time, *fields]) + end) for time, fields, end in rows]
+        (home / "events.csv").write_bytes(HEADER + "".join(text for _, text in texts).encode())
+        expected: dict[str, bytes] = {}
+        day, waiting = None, b""
+        for time, text in texts:
+            if time.isdigit():
+                day = datetime.fromtimestamp(int(time) / 1000, settings.zone).date().isoformat()
+            if day is None:
+                waiting += text.encode()
+            else:
+                expected[day] = expected.get(day, HEADER) + waiting + text.encode()
+                waiting = b""
+        if day is None:
+            with pytest.raises(InputError, match="readable time|no record"):
+                Ingestor(settings).ingest(home / "events.csv", daily=True, source_format="retailrocket")
+            return
+        Ingestor(settings).ingest(home / "events.csv", daily=True, source_format="retailrocket")
+        assert self.slices(settings) == expected
+
+
+class TestS3:
+    @pytest.fixture
+    def settings(self, s3_endpoint, s3_bucket, tmp_path) -> Settings:
+        return Settings(
+            home=tmp_path / "home", source="shop", lake=f"s3://{s3_bucket}/lake", s3_endpoint_url=s3_endpoint
+        )
+
+    def names(self, settings):
+        return list(open_storage(settings.lake, settings).list())
+
+    @pytest.mark.parametrize("rows", [1, 400_000])
+    def test_bytes_are_copied_unchanged_under_their_hash(self, ingestor, settings, drop, rows):
+        data = HEADER + ROW * rows
+        assert ingestor.ingest(drop(data=data)).new == 1
+        assert self.names(settings) == [f"raw/shop/batches/{sha(data)}.json", f"raw/shop/objects/{sha(data)}"]
+        with open_storage(settings.lake, settings).open(f"raw/shop/objects/{sha(data)}") as stream:
+            assert stream.read() == data
+
+    def test_a_second_time_nothing_is_uploaded(self, ingestor, settings, drop, monkeypatch):
+        ingestor.ingest(drop("monday.csv"))
+        monkeypatch.setattr(S3Storage, "create", None)
+        report = ingestor.ingest(drop("tuesday.csv"))
+        assert (report.new, report.already_present) == (0, 1)
+        assert [batch.name for batch in known(settings)] == ["monday.csv"]
+
+    def test_a_file_that_changes_between_its_two_readings(self, settings, drop):
+        path = drop(data=HEADER + ROW * 400_000)
+        total, changed = path.stat().st_size, []
+
+        def watch(step):
+            if step.done > total // 2 and not changed:
+                os.utime(path, (1, 1))
+                changed.append(path.write_bytes(b"x" * total))
+
+        with pytest.raises(InputError, match="changed while it was read"):
+            Ingestor(settings, watch=watch).ingest(path)
+        assert changed
+        assert self.names(settings) == []
+
+    def test_progress_ends_at_the_total(self, settings, drop):
+        seen = []
+        for name in ("a.csv", "b.csv"):
+            Ingestor(settings, watch=seen.append).ingest(drop(name))
+            assert seen[-1].done == seen[-1].total == len(EVENTS)
+
+    def test_missing_bucket(self, settings, drop):
+        with pytest.raises(LakeError, match="NoSuchBucket"):
+            Ingestor(settings.model_copy(update={"lake": "s3://nosuchbucket/lake"})).ingest(drop())
 
 
 def test_a_damaged_record_is_named(ingestor, settings, drop):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, runtime_checkable
 from ecom_analytics.errors import EmptyFileError, InputError, MissingFileError, UnknownFormatError
 from ecom_analytics.ingest.find import Candidate, find, unreadable
 from ecom_analytics.ingest.look import CONFIDENT, look, opened, recognise, refuse_empty, source_format
+from ecom_analytics.ingest.slices import cut
 from ecom_analytics.lake import Batch, object_name, record_name
 from ecom_analytics.progress import Progress, Watcher, ignore
 from ecom_analytics.protocols import Storage
@@ -112,7 +114,7 @@ class Ingestor:
         work = _Work(settings, open_storage(settings.lake, settings), self.watch, sum(file.size for file in sources))
         results: list[IngestedBatch] = []
         for file in sources:
-            results.append(work.whole(file))
+            results.extend(work.daily(file) if daily else [work.whole(file)])
         new = sum(result.new for result in results)
         return IngestReport(
             files=len(results),
@@ -136,8 +138,7 @@ class _Work:
 
     def whole(self, file: Source) -> IngestedBatch:
         """One file as one batch."""
-        self.watch(Progress("ingest", f"ingesting {file.path.name}", self.done, self.total, "bytes"))
-        digest = hashlib.sha256()
+        told, digest = self.done, hashlib.sha256()
         if isinstance(self.lake, NamesLast):
             folder = object_name(self.settings.source, "x").rpartition("/")[0]
             with suppress(FileExistsError), self.lake.create_named_last(folder, digest.hexdigest) as to:
@@ -148,7 +149,30 @@ class _Work:
             for chunk in self._chunks(file, share=0.5):
                 digest.update(chunk)
             self._upload(file, digest.hexdigest())
+        self._at(file, told + file.size)
         return self.record(file.kind.name, file.path.name, digest.hexdigest(), file.size)
+
+    def daily(self, file: Source) -> list[IngestedBatch]:
+        """One file as a batch for each of its days; their records come when all their bytes are in the lake."""
+        settings, digest, told = self.settings, hashlib.sha256(), self.done
+        before = _state(file.path.stat())
+
+        def read(data: bytes) -> None:
+            digest.update(data)
+            self._at(file, min(self.done + len(data), told + file.size))
+
+        with tempfile.TemporaryDirectory(prefix="ecom-analytics-") as folder:
+            slices = cut(file.path, file.kind, settings.zone, Path(folder), settings.max_record_lines, read)
+            if before != _state(file.path.stat()) or before[0] != file.size:
+                raise _changed(file.path)
+            for piece in slices:
+                self._upload(Source(piece.path, piece.size, file.kind), piece.sha, share=0)
+        self._at(file, told + file.size)
+        details = {"sliced_from": digest.hexdigest()}
+        return [
+            self.record(file.kind.name, piece.name, piece.sha, piece.size, **details, day=piece.day.isoformat())
+            for piece in slices
+        ]
 
     def record(self, source_format: str, name: str, sha: str, size: int, **details: Any) -> IngestedBatch:
         """Write the record of a batch whose bytes are there, unless it has one."""
@@ -165,15 +189,14 @@ class _Work:
                 batch = Batch.from_json(stream.read(), self.lake.uri(batch.record_name))
         return IngestedBatch(sha, source, batch.source_format, name, size, new)
 
-    def _upload(self, file: Source, sha: str) -> None:
+    def _upload(self, file: Source, sha: str, share: float = 0.5) -> None:
         """Copy a file whose hash is known; it must still have that hash."""
         name = object_name(self.settings.source, sha)
         if self.lake.exists(name):
-            self._advance(file, file.size // 2)
             return
         digest = hashlib.sha256()
         with suppress(FileExistsError), self.lake.create(name) as to:
-            for chunk in self._chunks(file, share=0.5):
+            for chunk in self._chunks(file, share):
                 digest.update(chunk)
                 to.write(chunk)
             if digest.hexdigest() != sha:
@@ -182,22 +205,20 @@ class _Work:
     def _chunks(self, file: Source, share: float = 1.0) -> Iterator[bytes]:
         """The bytes of a file, which must not change meanwhile."""
         with opened(file.path) as stream:
-            before, got, told = os.fstat(stream.fileno()), 0, self.done
+            before, got, told = _state(os.fstat(stream.fileno())), 0, self.done
             try:
                 while chunk := stream.read(_CHUNK):
                     yield chunk
                     got += len(chunk)
-                    self.done = told + int(got * share)
-                    self._advance(file, 0)
+                    self._at(file, told + int(got * share))
             except OSError as error:
                 raise unreadable(file.path, error) from error
-            after = os.fstat(stream.fileno())
-            if got != file.size or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            if got != file.size or before != _state(os.fstat(stream.fileno())):
                 raise _changed(file.path)
 
-    def _advance(self, file: Source, by: int) -> None:
-        self.done += by
-        self.watch(Progress("ingest", f"ingesting {file.path.name}", self.done, self.total, "bytes"))
+    def _at(self, file: Source, done: int) -> None:
+        self.done = done
+        self.watch(Progress("ingest", f"ingesting {file.path.name}", done, self.total, "bytes"))
 
 
 def _sources(paths: tuple[str | Path, ...], settings: Settings, watch: Watcher) -> list[Source]:
@@ -245,6 +266,11 @@ def _judge(candidate: Candidate, chosen: str) -> Source | None:
             return None
         raise
     return Source(path, path.stat().st_size, kind)
+
+
+def _state(stat: os.stat_result) -> tuple[int, int]:
+    """What changes when a file is written to."""
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _changed(path: Path) -> InputError:

@@ -51,11 +51,18 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         yield stream
 
 
-def decompressed(stream: BinaryIO) -> BinaryIO:
-    """The bytes of an open file, gunzipped if it begins as gzip does (whatever its name)."""
-    start = stream.read(len(_GZIP))
-    stream.seek(0)
-    return cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if start == _GZIP else stream
+def decompressed(stream: BinaryIO, through: BinaryIO | None = None) -> BinaryIO:
+    """The bytes of a newly opened file, gunzipped if it begins as gzip does (whatever its name).
+
+    Parameters
+    ----------
+    stream : BinaryIO
+    through : BinaryIO, optional
+        What to read the stream through.
+    """
+    plain = through or stream
+    packed = cast(io.BufferedReader, stream).peek(len(_GZIP))[: len(_GZIP)] == _GZIP
+    return cast(BinaryIO, gzip.GzipFile(fileobj=plain)) if packed else plain
 
 
 def look(path: Path) -> Sample:

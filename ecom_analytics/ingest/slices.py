@@ -1,0 +1,256 @@
+"""Cuts a file of events into its days, byte for byte, as a shop's nightly drops would have come."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import hashlib
+import io
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, tzinfo
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from ecom_analytics.errors import InputError, StorageFullError
+from ecom_analytics.ingest.look import decompressed, opened
+
+_BLOCK = 1 << 20
+_HELD = 32 << 20
+"""Bytes held in memory before they are written out."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One day of a file: its header and the records of that day, in the file's order.
+
+    Attributes
+    ----------
+    day : datetime.date
+    name : str
+    path : pathlib.Path
+        Where its bytes are.
+    size : int
+    sha : str
+        SHA-256 of them.
+    """
+
+    day: date
+    name: str
+    path: Path
+    size: int
+    sha: str
+
+
+def cut(
+    path: Path, kind: Any, zone: tzinfo, folder: Path, max_record_lines: int, read: Callable[[bytes], None]
+) -> list[Slice]:
+    """Cut a file into its days, ordered by day.
+
+    A record without a readable time goes with the record before it (the first ones with the first that has one), and
+    so does a blank line: every byte of the file is in exactly one slice, but for the header, which is in each.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    kind : source format
+        Which names the column of the time (``timestamp_column``) and reads it (``timestamp(text)``, aware or None).
+    zone : datetime.tzinfo
+        Whose days they are.
+    folder : pathlib.Path
+        An empty one, which the slices are written to.
+    max_record_lines : int
+    read : callable
+        Receives the bytes of the file as they are read, all of them and in order.
+
+    Raises
+    ------
+    InputError
+        The format cannot be cut, or no record has a readable time.
+    """
+    if not hasattr(kind, "timestamp_column"):
+        raise InputError(
+            f"{str(path)!r} is in the format {kind.name!r}, which cannot be cut into days", hint="ingest it whole"
+        )
+    with opened(path) as raw:
+        told = _Told(raw, read)
+        try:
+            records = _Records(decompressed(raw, cast(BinaryIO, told)), kind, max_record_lines, path)
+            days = _Days(folder, records.header)
+            _sort_out(records, kind, zone, days, path)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise InputError(
+                f"the gzip file {str(path)!r} cannot be read to its end: {error}",
+                hint="fetch the file again",
+                path=str(path),
+            ) from error
+        while told.read(_BLOCK):
+            pass
+    stem, suffix = os.path.splitext(path.name.removesuffix(".gz"))
+    return days.finish(lambda day: f"{stem}-{day.isoformat()}{suffix}")
+
+
+def _sort_out(records: _Records, kind: Any, zone: tzinfo, days: _Days, path: Path) -> None:
+    read_time, current = kind.timestamp, None
+    waiting: list[bytes] = []
+    held = 0
+    for block in records:
+        together: dict[date, list[bytes]] = {}
+        for text, raw in block:
+            time = read_time(text) if text else None
+            if time is not None:
+                current = time.astimezone(zone).date()
+            if current is not None:
+                together.setdefault(current, waiting).append(raw)
+                waiting = []
+            else:
+                waiting.append(raw)
+                held += len(raw)
+        for day, lines in together.items():
+            days.add(day, b"".join(lines))
+        if held > _HELD:
+            break
+    if waiting:
+        raise InputError(
+            f"{str(path)!r} has no record with a readable time in the column {kind.timestamp_column!r}",
+            hint="check its format; it can be ingested whole",
+            path=str(path),
+        )
+
+
+class _Told(io.RawIOBase):
+    """A stream that tells what was read from it."""
+
+    def __init__(self, stream: BinaryIO, tell: Callable[[bytes], None]) -> None:
+        self._stream = stream
+        self._tell = tell
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self._tell(data)
+        return data
+
+
+class _Records:
+    """Blocks of (text of the time or nothing, raw bytes), one pair for each record and blank line after the header."""
+
+    def __init__(self, stream: BinaryIO, kind: Any, max_record_lines: int, path: Path) -> None:
+        from ecom_analytics.reading.records import Dialect, split_record
+        from ecom_analytics.reading.source import BlockSource
+
+        probe = _Marked(stream)
+        self._source = BlockSource(cast(BinaryIO, probe), _BLOCK)
+        self._split = split_record
+        self._newline = bytes([self._source.newline])
+        self._delimiter = getattr(kind, "delimiter", ",").encode()
+        self._dialect = Dialect(self._delimiter[0], self._source.newline, max_record_lines)
+        self._block, self._final = self._source.next_block()
+        self._start = 0
+        fields, raw = self._next() or ([], b"")
+        while not raw.strip() and raw:
+            fields, raw = self._next() or ([], b"")
+        names = [field.decode(errors="replace").strip() for field in fields]
+        if kind.timestamp_column not in names:
+            raise InputError(
+                f"{str(path)!r} has no column {kind.timestamp_column!r} in its header", hint="check its format"
+            )
+        self._index = names.index(kind.timestamp_column)
+        self.header = (_BOM if probe.marked else b"") + raw
+
+    def __iter__(self) -> Iterator[list[tuple[str, bytes]]]:
+        yield self._rest_of_block()
+        while not self._final or self._start < len(self._block):
+            self._block, self._final = self._source.next_block(self._block[self._start :])
+            self._start = 0
+            yield self._rest_of_block()
+
+    def _rest_of_block(self) -> list[tuple[str, bytes]]:
+        found = []
+        while record := self._next():
+            fields, raw = record
+            field = fields[self._index] if len(fields) > self._index else b""
+            found.append((field.decode(errors="replace"), raw))
+        return found
+
+    def _next(self) -> tuple[list[bytes], bytes] | None:
+        """The next record of the block and its bytes; None at the end, or where the block breaks it off."""
+        block, start = self._block, self._start
+        end = block.find(self._newline, start) + 1 or len(block)
+        raw = block[start:end]
+        if b'"' not in raw:
+            self._start = end
+            return (raw.rstrip(b"\r\n").split(self._delimiter), raw) if raw else None
+        record = self._split(block, start, self._dialect, final=self._final)
+        if record is None:
+            return None
+        self._start = record.next
+        return record.fields or [], block[start : record.next]
+
+
+class _Marked(io.RawIOBase):
+    """A stream that remembers whether it began with a byte order mark."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._begun = False
+        self.marked = False
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        if not self._begun:
+            self._begun = True
+            self.marked = data.startswith(_BOM)
+        return data
+
+
+class _Days:
+    """The slices being written: held in memory up to a bound, then appended to one file a day."""
+
+    def __init__(self, folder: Path, header: bytes) -> None:
+        self._folder = folder
+        self._header = header
+        self._held: dict[date, list[bytes]] = {}
+        self._bytes = 0
+        self._digests: dict[date, Any] = {}
+        self._sizes: dict[date, int] = {}
+
+    def add(self, day: date, data: bytes) -> None:
+        if day not in self._digests:
+            self._digests[day] = hashlib.sha256()
+            self._sizes[day] = 0
+            self.add(day, self._header)
+        self._digests[day].update(data)
+        self._sizes[day] += len(data)
+        self._held.setdefault(day, []).append(data)
+        self._bytes += len(data)
+        if self._bytes > _HELD:
+            self._write()
+
+    def finish(self, name: Callable[[date], str]) -> list[Slice]:
+        self._write()
+        return [
+            Slice(day, name(day), self._path(day), self._sizes[day], self._digests[day].hexdigest())
+            for day in sorted(self._digests)
+        ]
+
+    def _path(self, day: date) -> Path:
+        return self._folder / day.isoformat()
+
+    def _write(self) -> None:
+        try:
+            for day, parts in self._held.items():
+                with self._path(day).open("ab") as to:
+                    to.write(b"".join(parts))
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise StorageFullError(
+                    f"no space left for the slices in {self._folder}: {error.strerror}",
+                    hint="free some space, or set TMPDIR to a larger folder",
+                ) from error
+            raise
+        self._held.clear()
+        self._bytes = 0
