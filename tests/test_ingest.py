@@ -33,6 +33,8 @@ from ecom_analytics.storages import open_storage
 from ecom_analytics.storages.local import LocalStorage
 from ecom_analytics.storages.s3 import S3Storage
 
+pytest_plugins = ["s3_server"]
+
 HEADER = b"timestamp,visitorid,event,itemid,transactionid\n"
 ROW = b"1433221332117,257597,view,355908,\n"
 EVENTS = HEADER + ROW

@@ -21,6 +21,8 @@ from ecom_analytics.storages.s3 import S3Storage, s3_client
 from ecom_analytics.storages.s3_errors import explanation
 from ecom_analytics.testing.storages import StorageContract
 
+pytest_plugins = ["s3_server"]
+
 
 class TestLocalStorage(StorageContract):
     @pytest.fixture
