@@ -7,6 +7,11 @@ import gzip
 import hashlib
 import json
 import os
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
@@ -545,6 +550,44 @@ class TestS3:
     def test_missing_bucket(self, settings, drop):
         with pytest.raises(LakeError, match="NoSuchBucket"):
             Ingestor(settings.model_copy(update={"lake": "s3://nosuchbucket/lake"})).ingest(drop())
+
+
+def race(ingestor: Ingestor, path: Path) -> list[int]:
+    barrier = threading.Barrier(4)
+
+    def ingest(_) -> int:
+        barrier.wait(30)
+        return ingestor.ingest(path).new
+
+    with ThreadPoolExecutor(4) as pool:
+        return sorted(pool.map(ingest, range(4)))
+
+
+def test_of_racing_ingestors_one_is_first(ingestor, settings, drop):
+    assert race(ingestor, drop(data=HEADER + ROW * 100_000)) == [0, 0, 0, 1]
+    assert len(lake_files(settings)) == 2
+
+
+def test_of_racing_ingestors_one_is_first_on_s3(s3_endpoint, s3_bucket, drop):
+    settings = Settings(lake=f"s3://{s3_bucket}", s3_endpoint_url=s3_endpoint)
+    assert race(Ingestor(settings), drop(data=HEADER + ROW * 300_000)) == [0, 0, 0, 1]
+    assert len(list(open_storage(settings.lake, settings).list())) == 2
+
+
+@pytest.mark.parametrize("daily", [False, True])
+def test_a_killed_run_leaves_nothing_that_counts(settings, drop, daily):
+    path = drop(data=HEADER + ROW * 200_000)
+    code = (
+        "import os, signal, sys\n"
+        "from ecom_analytics import Ingestor, Settings\n"
+        "def watch(step):\n"
+        "    if step.done > step.total // 2: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "Ingestor(Settings(home=sys.argv[1], source='shop'), watch=watch).ingest(sys.argv[2], daily=bool(sys.argv[3]))\n"
+    )
+    arguments = [str(settings.home), str(path), "yes" if daily else ""]
+    assert subprocess.run([sys.executable, "-c", code, *arguments], check=False).returncode == -signal.SIGKILL
+    assert list(open_storage(settings.lake, settings).list()) == []
+    assert Ingestor(settings).ingest(path, daily=daily).new == 1
 
 
 def test_a_damaged_record_is_named(ingestor, settings, drop):

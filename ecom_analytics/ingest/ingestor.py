@@ -179,11 +179,13 @@ class _Work:
         source = self.settings.source
         now = datetime.now(UTC).isoformat(timespec="microseconds")
         batch = Batch(sha, source, source_format, name, size, now, details)
-        new = False
-        if not self.lake.exists(batch.record_name):
-            with suppress(FileExistsError), self.lake.create(batch.record_name) as to:
-                to.write(batch.to_json())
-                new = True
+        new = not self.lake.exists(batch.record_name)
+        if new:
+            try:
+                with self.lake.create(batch.record_name) as to:
+                    to.write(batch.to_json())
+            except FileExistsError:  # another run was faster
+                new = False
         if not new:
             with self.lake.open(record_name(source, sha)) as stream:
                 batch = Batch.from_json(stream.read(), self.lake.uri(batch.record_name))

@@ -129,6 +129,7 @@ class LocalStorage:
             path = final()
             with _explained(path, "write"):
                 if if_absent and path.exists():
+                    _sync_folder(folder)  # what relies on the other writer's file must find it after a crash
                     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
                 os.fsync(descriptor)
                 if if_absent:
