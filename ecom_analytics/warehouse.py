@@ -14,11 +14,11 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ecom_analytics.errors import EcomError, NotBuiltError
 
@@ -38,6 +38,7 @@ LINK = "ecommerce.duckdb"
 
 _FILE = re.compile(r"warehouse-(?P<build>[0-9A-Za-z.-]+)\.duckdb")
 _opening = threading.Lock()
+T = TypeVar("T")
 
 
 def file_name(build_id: str) -> str:
@@ -195,7 +196,7 @@ class Warehouse:
             )
         return _backend(self.connect(build)).table(name)
 
-    def _served(self, opened: Any) -> Any:
+    def _served(self, opened: Callable[[Path], T]) -> T:
         """Open the served file; once more if it was pruned between reading its name and opening it."""
         for attempt in range(5):
             try:
@@ -222,7 +223,10 @@ def _connect(path: Path) -> duckdb.DuckDBPyConnection:
 
     if not path.exists():
         raise FileNotFoundError(path)
-    config: dict[str, Any] = {"enable_external_access": False, "python_enable_replacements": False}
+    config: dict[str, Any] = {
+        "enable_external_access": False,
+        "python_enable_replacements": False,
+    }
     with _opening:  # connections of one process to one file share its settings, so only the first can make them
         try:
             connection = duckdb.connect(str(path), read_only=True, config=config)
@@ -244,7 +248,7 @@ def _backend(connection: duckdb.DuckDBPyConnection) -> Backend:
     """An Ibis backend over a locked connection."""
     from ibis.backends.duckdb import Backend
 
-    class Locked(Backend):
+    class Locked(Backend):  # type: ignore[misc, unused-ignore]
         def _post_connect(self, extensions: Any = None) -> None:
             # Ibis would set time zone and replacements here: they are set already, and a locked connection refuses.
             self._record_batch_readers_consumed: dict[str, Any] = {}

@@ -1,0 +1,27 @@
+{# What engines spell differently. Models use these and dbt's cross-database macros, never one engine's dialect. #}
+
+{# Microseconds since 1970 of a timestamp. #}
+{% macro epoch_microseconds(timestamp) %}{{ return(adapter.dispatch("epoch_microseconds", "ecom_analytics")(timestamp)) }}{% endmacro %}
+{% macro default__epoch_microseconds(timestamp) %}unix_micros({{ timestamp }}){% endmacro %}
+{% macro duckdb__epoch_microseconds(timestamp) %}epoch_us({{ timestamp }}){% endmacro %}
+
+{# The first moment of a date in the store's time zone. #}
+{% macro start_of_day(date) %}{{ return(adapter.dispatch("start_of_day", "ecom_analytics")(date)) }}{% endmacro %}
+{% macro default__start_of_day(date) %}to_utc_timestamp(cast({{ date }} as timestamp), '{{ var("timezone", "UTC") }}'){% endmacro %}
+{% macro duckdb__start_of_day(date) %}(cast({{ date }} as timestamp) at time zone '{{ var("timezone", "UTC") }}'){% endmacro %}
+
+{# Several values as one, compared from the left. #}
+{% macro pack(columns) %}{{ return(adapter.dispatch("pack", "ecom_analytics")(columns)) }}{% endmacro %}
+{% macro default__pack(columns) %}named_struct({% for c in columns %}'{{ c }}', {{ c }}{{ ", " if not loop.last }}{% endfor %}){% endmacro %}
+{% macro duckdb__pack(columns) %}struct_pack({% for c in columns %}{{ c }} := {{ c }}{{ ", " if not loop.last }}{% endfor %}){% endmacro %}
+
+{# A 64-bit hash of several values; equal values have equal hashes. #}
+{% macro fast_hash(columns) %}{{ return(adapter.dispatch("fast_hash", "ecom_analytics")(columns)) }}{% endmacro %}
+{% macro default__fast_hash(columns) %}xxhash64({{ columns | join(", ") }}){% endmacro %}
+{% macro duckdb__fast_hash(columns) %}hash({{ columns | join(", ") }}){% endmacro %}
+
+{# NULL instead of an error when a product of two decimals is too large for money. #}
+{% macro try_money(expression) %}try_cast({{ expression }} as {{ ecom_analytics.type_money() }}){% endmacro %}
+{% macro money(expression) %}cast({{ expression }} as {{ ecom_analytics.type_money() }}){% endmacro %}
+{% macro type_money() %}decimal(18, 4){% endmacro %}
+{% macro whole(expression) %}cast({{ expression }} as {{ dbt.type_bigint() }}){% endmacro %}

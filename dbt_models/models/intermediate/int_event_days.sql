@@ -1,0 +1,12 @@
+-- One row for each source, day and event type: how many events, and how many of them fill each optional column.
+select
+    source,
+    event_date,
+    event_type,
+    count(*) as events,
+    max(event_ts) as last_event_ts
+    {%- for column in ecom_analytics.optional_columns() %},
+    count({{ column }}) as {{ column }}
+    {%- endfor %}
+from {{ ref("stg_events") }}
+group by source, event_date, event_type

@@ -1,0 +1,69 @@
+-- Purchase and refund events, each with its transaction. A purchase has a line number if it is counted, and a
+-- conflict if its transaction id was used by another visitor before, or long before.
+with order_events as (
+    select
+        source,
+        -- A source without transaction ids: the purchases of one session are one transaction.
+        coalesce(transaction_id, session_id) as transaction_id,
+        transaction_id is null as is_derived,
+        event_type,
+        event_ts,
+        event_date,
+        event_key,
+        visitor_id,
+        session_id,
+        product_id,
+        quantity,
+        unit_price,
+        {{ ecom_analytics.try_money("quantity * unit_price") }} as revenue,
+        currency,
+        batch_id,
+        source_line
+    from {{ ref("stg_events") }}
+    where event_type = 'purchase' or (event_type = 'refund' and transaction_id is not null)
+),
+
+placed as (
+    select
+        *,
+        first_value(visitor_id) over by_time as first_visitor_id,
+        first_value(event_ts) over by_time as first_event_ts,
+        first_value(batch_id) over by_time as first_batch_id,
+        first_value(source_line) over by_time as first_source_line,
+        row_number() over (
+            partition by source, transaction_id, event_type, visitor_id, product_id, quantity, unit_price
+            order by event_ts, event_key
+        ) as occurrence
+    from order_events
+    window by_time as (
+        partition by source, transaction_id, event_type
+        order by event_ts, event_key
+        rows between unbounded preceding and unbounded following
+    )
+),
+
+judged as (
+    select
+        *,
+        event_type = 'purchase' and visitor_id = first_visitor_id and occurrence = 1 as is_counted
+    from placed
+)
+
+select
+    *,
+    case
+        when is_counted
+            then row_number() over (
+                partition by source, transaction_id, is_counted order by event_ts, event_key
+            )
+    end as line_number,
+    case
+        when is_derived or event_type <> 'purchase' then null
+        when visitor_id <> first_visitor_id then 'several_visitors'
+        when
+            {{ ecom_analytics.epoch_microseconds("event_ts") }}
+            - {{ ecom_analytics.epoch_microseconds("first_event_ts") }}
+            > {{ (var("conflict_window_minutes", 60) | float * 60000000) | int }}
+            then 'far_apart'
+    end as conflict
+from judged

@@ -1,0 +1,20 @@
+{{ config(materialized="ephemeral") }}
+-- What each source knows: quantities, and values that may be added up (all data is in one currency).
+with capable as (
+    select source, sum(unit_price) > 0 as has_prices, sum(quantity) > 0 as has_quantities
+    from {{ ref("int_event_days") }}
+    group by source
+),
+
+-- A transaction without a currency is in its source's currency.
+currencies as (
+    select coalesce(currency, max(currency) over (partition by source), '') as currency
+    from {{ ref("transactions") }}
+    where gross_value is not null
+)
+
+select
+    capable.source,
+    capable.has_quantities,
+    capable.has_prices and (select count(distinct currency) <= 1 from currencies) as has_values
+from capable

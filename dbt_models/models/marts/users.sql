@@ -1,0 +1,42 @@
+with visits as (
+    select
+        source,
+        user_id,
+        min(session_start) as first_seen,
+        max(session_end) as last_seen,
+        count(*) as sessions,
+        sum(views) as views,
+        sum(add_to_carts) as add_to_carts
+    from {{ ref("sessions") }}
+    group by source, user_id
+),
+
+orders as (
+    select
+        source,
+        user_id,
+        count(*) as transactions,
+        sum(quantity) as quantity,
+        sum(net_value) as net_value
+    from {{ ref("transactions") }}
+    group by source, user_id
+)
+
+select
+    visits.source,
+    visits.user_id,
+    visits.first_seen,
+    visits.last_seen,
+    visits.sessions,
+    {{ ecom_analytics.whole("visits.views") }} as views,
+    {{ ecom_analytics.whole("visits.add_to_carts") }} as add_to_carts,
+    coalesce(orders.transactions, 0) as transactions,
+    {{ ecom_analytics.money(
+        ecom_analytics.total("orders.quantity", "orders.transactions", "sources.has_quantities")
+    ) }} as quantity,
+    {{ ecom_analytics.money(
+        ecom_analytics.total("orders.net_value", "orders.transactions", "sources.has_values")
+    ) }} as net_value
+from visits
+left join orders on visits.source = orders.source and visits.user_id = orders.user_id
+left join {{ ref("int_sources") }} as sources on visits.source = sources.source

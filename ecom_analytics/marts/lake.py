@@ -1,0 +1,105 @@
+"""What the dbt models ``stg_events`` and ``stg_batches`` select: the staged files, as SQL text.
+
+The views are DuckDB's; on another engine other staging models take their place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ecom_analytics.events import COLUMNS, IDENTITY
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_TYPES = {
+    "text": "VARCHAR",
+    "integer": "BIGINT",
+    "decimal": "DECIMAL(18, 4)",
+    "timestamp": "TIMESTAMP WITH TIME ZONE",
+    "date": "DATE",
+}
+
+
+class Staged:
+    """The staged files that a build reads: paths of Parquet files, and (id, name) of each batch."""
+
+    def __init__(self, files: Sequence[str], batches: Sequence[tuple[str, str]]) -> None:
+        self.files = list(files)
+        self.batches = [(str(batch), str(name)) for batch, name in batches]
+
+
+_given: Staged | None = None
+
+
+def give(staged_files: Staged | None) -> None:
+    """Let the models of this process read these files, and stage nothing themselves."""
+    global _given
+    _given = staged_files
+
+
+def staged() -> Staged | None:
+    """What :func:`give` was given."""
+    return _given
+
+
+def batch_names(batches: pa.Table) -> list[tuple[str, str]]:
+    """The id and the name of each batch of the staged table ``batches``."""
+    rows = batches.select(["batch_id", "name"]).to_pylist()
+    return sorted({str(row["batch_id"]): str(row["name"]) for row in rows}.items())
+
+
+def events_query(files: Sequence[str]) -> str:
+    """SELECT all staged events, with ``event_key`` and ``session_id``; they cost nothing where they are not used.
+
+    Examples
+    --------
+    >>> "WHERE false" in events_query([])
+    True
+    """
+    columns = ", ".join(column.name for column in COLUMNS)
+    if files:
+        listed = ", ".join(_text(path) for path in files)
+        rows = (
+            f"SELECT {columns} FROM read_parquet([{listed}], hive_partitioning = true, "
+            "hive_types = {'event_date': 'DATE'})"
+        )
+    else:
+        empty = ", ".join(f"CAST(NULL AS {_TYPES[column.type]}) AS {column.name}" for column in COLUMNS)
+        rows = f"SELECT {empty} WHERE false"
+    return f"SELECT {columns}, {_event_key()} AS event_key, {_session_id()} AS session_id FROM ({rows}) AS events"
+
+
+def batches_query(batches: Sequence[tuple[str, str]]) -> str:
+    """SELECT the id and the name of each batch.
+
+    Examples
+    --------
+    >>> batches_query([("ab12", "it's.csv")])
+    "SELECT * FROM (VALUES ('ab12', 'it''s.csv')) AS batches (batch_id, name)"
+    """
+    if not batches:
+        return "SELECT CAST(NULL AS VARCHAR) AS batch_id, CAST(NULL AS VARCHAR) AS name WHERE false"
+    values = ", ".join(f"({_text(batch)}, {_text(name)})" for batch, name in batches)
+    return f"SELECT * FROM (VALUES {values}) AS batches (batch_id, name)"
+
+
+def _text(value: Any) -> str:
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def _event_key() -> str:
+    """The md5 of the normalised row: each value with its length before it, so that no two rows look alike."""
+    kinds = {column.name: column.type for column in COLUMNS}
+    parts = []
+    for name in IDENTITY:
+        value = f"epoch_us({name})" if kinds[name] == "timestamp" else name
+        text = f"CAST({value} AS VARCHAR)"
+        parts.append(f"coalesce(length({text}) || ':' || {text}, '-')")
+    return f"md5({' || '.join(parts)})"
+
+
+def _session_id() -> str:
+    """The same as the dbt macro ``session_id``."""
+    return "md5(source || '|' || visitor_id || '|' || CAST(epoch_us(session_start) AS VARCHAR))"

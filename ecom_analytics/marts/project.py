@@ -1,0 +1,161 @@
+"""The dbt project: where it lies, what it is made of, and what its manifest says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import ecom_analytics
+from ecom_analytics.config import Settings
+
+NAME = "ecom_analytics"
+DATABASE = "warehouse.duckdb"
+"""The file that dbt builds. Its name is the catalog's name in the manifest, so it is always the same."""
+
+
+def folder() -> Path:
+    """The folder of the dbt project: inside the installed package, or beside it in a checkout."""
+    package = Path(ecom_analytics.__file__).parent
+    installed = package / "dbt_models"
+    return installed if installed.is_dir() else package.parent / "dbt_models"
+
+
+@cache
+def digest() -> str:
+    """SHA-256 of the project's files and of the versions that a parse of them depends on."""
+    root = folder()
+    hashed = hashlib.sha256()
+    for path in sorted(root.rglob("*")):
+        if path.suffix in {".py", ".sql", ".yml", ".md"} and "target" not in path.parts:
+            content = path.read_bytes()
+            hashed.update(f"{path.relative_to(root)} {len(content)}\n".encode() + content)
+    for package in ("dbt-core", "dbt-adapters", "dbt-duckdb", "dbt-common"):
+        hashed.update(f"{package} {_version(package)}\n".encode())
+    return hashed.hexdigest()
+
+
+def fingerprint(settings: Settings) -> str:
+    """What a build depends on besides the staged events: equal fingerprints build equal marts."""
+    parts = [
+        digest(),
+        ecom_analytics.__version__,
+        json.dumps(variables(settings), sort_keys=True),
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def variables(settings: Settings) -> dict[str, Any]:
+    """The project's variables."""
+    return {
+        "timezone": settings.timezone,
+        "conflict_window_minutes": settings.conflict_window_minutes,
+    }
+
+
+def profile(settings: Settings, build_folder: Path) -> dict[str, Any]:
+    """The dbt profile of a build in this folder."""
+    target = {
+        "type": "duckdb",
+        "path": str(build_folder / DATABASE),
+        "schema": "main",
+        # While one node waits for Python, others compute.
+        "threads": max(4, settings.threads),
+        "config_options": duckdb_config(settings, build_folder),
+        "settings": {"TimeZone": "UTC"},
+    }
+    return {NAME: {"target": "duckdb", "outputs": {"duckdb": target}}}
+
+
+def duckdb_config(settings: Settings, build_folder: Path) -> dict[str, Any]:
+    """How a build opens its DuckDB file."""
+    return {
+        "memory_limit": settings.memory_limit,
+        "threads": settings.threads,
+        "temp_directory": str(build_folder / "tmp"),
+        "preserve_insertion_order": False,
+    }
+
+
+def cache_folder() -> Path | None:
+    """A folder of this user for parsed projects, made if need be; None if there can be none."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    path = Path(base) / "ecom_analytics" / digest()[:32]
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        status = path.stat()
+    except (OSError, RuntimeError):
+        return None
+    trusted = status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return path if trusted and os.access(path, os.W_OK) else None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What dbt's ``manifest.json`` says of the project.
+
+    Attributes
+    ----------
+    marts : dict
+        Public mart → its description and its columns.
+    tests : dict
+        Unique id of a test → its name, the model and the column that it tests.
+    models : list of str
+        All models.
+    metrics : dict
+        Metric → label, description, unit and so on.
+    """
+
+    marts: dict[str, dict[str, Any]]
+    tests: dict[str, dict[str, Any]]
+    models: list[str]
+    metrics: dict[str, dict[str, Any]]
+
+    @classmethod
+    def read(cls, path: Path) -> Manifest:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        nodes = raw["nodes"].values()
+        models = [node for node in nodes if node["resource_type"] == "model"]
+        return cls(
+            marts={node["name"]: _mart(node) for node in models if node["access"] == "public"},
+            tests={node["unique_id"]: _test(node, raw["nodes"]) for node in nodes if node["resource_type"] == "test"},
+            models=[node["name"] for node in models],
+            metrics=_metrics(models),
+        )
+
+
+def _mart(node: dict[str, Any]) -> dict[str, Any]:
+    columns = {
+        name: {
+            "type": column["data_type"],
+            "description": column["description"].strip(),
+        }
+        for name, column in node["columns"].items()
+    }
+    return {"description": node["description"].strip(), "columns": columns}
+
+
+def _test(node: dict[str, Any], nodes: dict[str, Any]) -> dict[str, Any]:
+    tested = node.get("attached_node")
+    model = nodes[tested]["name"] if tested in nodes else ""
+    return {"name": node["name"], "model": model, "column": node.get("column_name")}
+
+
+def _metrics(models: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for node in models:
+        found.update(node["config"].get("meta", {}).get("metrics", {}))
+    return found
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,147 @@
+"""Publication: a finished build takes the served one's place in one step, or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ecom_analytics.errors import BuildError
+from ecom_analytics.warehouse import (
+    CURRENT,
+    LINK,
+    Build,
+    file_name,
+    info_name,
+    read_build,
+)
+
+BUILDING = "building-"
+
+
+def new_build_id() -> str:
+    """An id that sorts by time: ``20261123T013000Z-1a2b3c``."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what killed builds left. Only under the lock."""
+    for leftover in folder.glob(f"{BUILDING}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    for leftover in folder.glob(".new-*"):
+        leftover.unlink(missing_ok=True)
+    for info in folder.glob("warehouse-*.json"):
+        if not info.with_suffix(".duckdb").exists():
+            info.unlink(missing_ok=True)
+
+
+def seal(database: Path, marts: Iterable[str], config: dict[str, Any]) -> dict[str, Any]:
+    """Leave nothing but the marts in the file, closed and on disk; what there is to know of it.
+
+    Returns
+    -------
+    dict
+        ``as_of``, ``rows`` by mart, and ``capabilities`` by source.
+    """
+    import duckdb
+
+    wanted = sorted(marts)
+    with duckdb.connect(str(database), config=config) as connection:
+        as_of = connection.execute("SELECT epoch_us(max(last_event_ts)) FROM int_event_days").fetchone()
+        capabilities = connection.execute(
+            "SELECT source, list(capability ORDER BY capability) FILTER (available) FROM capabilities GROUP BY source"
+        ).fetchall()
+        for kind, name in _relations(connection):
+            if name not in wanted:
+                connection.execute(f'DROP {kind} "{name}" CASCADE')
+        connection.execute("CHECKPOINT")
+    rows = _verify(database, wanted)
+    for left in (database.with_name(database.name + ".wal"),):
+        if left.exists():
+            raise BuildError(f"{left} is not empty", hint="run it again")
+    _sync(database)
+    microseconds = as_of[0] if as_of else None
+    return {
+        "as_of": None if microseconds is None else datetime.fromtimestamp(0, UTC) + _microseconds(microseconds),
+        "rows": rows,
+        "capabilities": {source: list(names or []) for source, names in sorted(capabilities)},
+    }
+
+
+def publish(database: Path, folder: Path, info: dict[str, Any]) -> Build:
+    """Serve ``database`` from now on."""
+    build_id = info["build_id"]
+    _write(folder / info_name(build_id), json.dumps(info, indent=1).encode() + b"\n")
+    target = folder / file_name(build_id)
+    os.rename(database, target)
+    _sync(folder)
+    _write(folder / CURRENT, file_name(build_id).encode() + b"\n")
+    _link(folder, target.name)
+    _sync(folder)
+    return read_build(target)
+
+
+def prune(folder: Path, served: str, keep: int) -> None:
+    """Remove the oldest builds beyond ``keep``, never the served one. Readers that have one open keep it."""
+    files = sorted(folder.glob("warehouse-*.duckdb"), reverse=True)
+    for path in [path for path in files if path.name != served][max(keep - 1, 0) :]:
+        path.unlink(missing_ok=True)
+        path.with_suffix(".json").unlink(missing_ok=True)
+
+
+def _relations(connection: Any) -> list[tuple[str, str]]:
+    rows = connection.execute(
+        "SELECT 'VIEW', view_name FROM duckdb_views() WHERE NOT internal "
+        "UNION ALL SELECT 'TABLE', table_name FROM duckdb_tables() WHERE NOT internal ORDER BY 1 DESC"
+    ).fetchall()
+    return [(kind, name) for kind, name in rows]
+
+
+def _verify(database: Path, marts: list[str]) -> dict[str, int]:
+    """Open the file as readers will, and count."""
+    import duckdb
+
+    with duckdb.connect(str(database), read_only=True, config={"enable_external_access": False}) as connection:
+        found = sorted(name for kind, name in _relations(connection) if kind == "TABLE")
+        if found != marts or len(_relations(connection)) != len(marts):
+            raise BuildError(
+                f"the built file holds {', '.join(found)} instead of the marts {', '.join(marts)}",
+                hint="a mart must be materialised as a table; the served build is untouched",
+            )
+        counts = [connection.execute(f'SELECT count(*) FROM "{name}"').fetchone() for name in marts]
+    return {name: int(count[0]) for name, count in zip(marts, counts, strict=True) if count}
+
+
+def _microseconds(value: int) -> Any:
+    from datetime import timedelta
+
+    return timedelta(microseconds=value)
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".new-{path.name}")
+    with temporary.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(temporary, path)
+
+
+def _link(folder: Path, name: str) -> None:
+    temporary = folder / f".new-{LINK}"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(name)
+    os.replace(temporary, folder / LINK)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,193 @@
+"""The process that runs dbt: loads it, parses the project, waits for the word, builds.
+
+Started by :mod:`ecom_analytics.marts.child`. Its arguments are one JSON object, the word is one line of JSON on standard
+input, and what it has to say are lines of JSON on standard output. Whatever dbt prints goes to the log. When standard
+input closes, because the parent is done or dead, the process ends at once.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TextIO
+
+PARSED = "partial_parse.msgpack"
+MANIFEST = "manifest.json"
+
+
+class _Parent:
+    """The two pipes to the parent."""
+
+    def __init__(self) -> None:
+        self._out: TextIO = os.fdopen(os.dup(1), "w", buffering=1)
+        os.dup2(2, 1)
+        self._lock = threading.Lock()
+        self.word: dict[str, Any] | None = None
+        self._spoken = threading.Event()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def tell(self, **message: Any) -> None:
+        with self._lock:
+            try:
+                self._out.write(json.dumps(message) + "\n")
+            except BrokenPipeError:
+                os._exit(1)
+
+    def wait(self) -> dict[str, Any]:
+        self._spoken.wait()
+        assert self.word is not None
+        return self.word
+
+    def _listen(self) -> None:
+        line = sys.stdin.readline()
+        if line.strip():
+            self.word = json.loads(line)
+            self._spoken.set()
+            sys.stdin.read()
+        os._exit(1)
+
+
+def main() -> None:
+    """Run one build, or none."""
+    parent = _Parent()
+    arguments = json.loads(sys.argv[1])
+    started = time.perf_counter()
+    try:
+        gc.disable()  # dbt makes a million objects that stay
+        runner = _Dbt(arguments)
+        manifest = runner.manifest()
+        gc.freeze()
+        gc.enable()
+        parent.tell(
+            event="ready",
+            seconds=time.perf_counter() - started,
+            manifest=str(runner.manifest_json),
+        )
+        runner.build(manifest, parent.wait(), parent)
+    except _Failed as error:
+        parent.tell(event="error", message=str(error))
+    sys.stdout.flush()
+    os._exit(0)  # the files are closed; taking down a million objects one by one would only cost time
+
+
+class _Failed(Exception):
+    """dbt could not do it; the message is dbt's own."""
+
+
+class _Dbt:
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        import mashumaro.config
+
+        # dbt generates (de)serialisers for hundreds of classes at import; most are never used.
+        mashumaro.config.BaseConfig.lazy_compilation = True
+        import dbt.adapters.duckdb.impl  # noqa: F401  (else the first invocation loads it)
+        from dbt.cli.main import dbtRunner
+
+        self._runner = dbtRunner
+        self._folder = Path(arguments["folder"])
+        self._cache = Path(arguments["cache"]) if arguments["cache"] else self._folder / "target"
+        self._common = [
+            *(
+                "--project-dir",
+                arguments["project"],
+                "--profiles-dir",
+                str(self._folder),
+            ),
+            *(
+                "--target-path",
+                str(self._folder / "target"),
+                "--log-path",
+                str(self._folder),
+            ),
+            *(
+                "--log-level",
+                "none",
+                "--log-level-file",
+                "none",
+                "--no-print",
+                "--no-version-check",
+            ),
+            *("--no-send-anonymous-usage-stats", "--no-use-colors", "--quiet"),
+        ]
+        self.manifest_json = self._cache / MANIFEST
+
+    def manifest(self) -> Any:
+        """The parsed project: from the cache if it is there, else parsed and put there."""
+        from dbt.contracts.graph.manifest import Manifest
+
+        if self.manifest_json.exists():
+            with suppress(Exception):  # a damaged file: parse again
+                return Manifest.from_msgpack((self._cache / PARSED).read_bytes())
+        result = self._runner().invoke(["parse", *self._common, "--no-partial-parse"])
+        if result.exception is not None or not result.success:
+            raise _Failed(f"the dbt project cannot be parsed: {result.exception}")
+        for name in (
+            PARSED,
+            MANIFEST,
+        ):  # the manifest last: it says that both are there
+            self._keep(self._folder / "target" / name, self._cache / name)
+        return result.result
+
+    def build(self, manifest: Any, word: dict[str, Any], parent: _Parent) -> None:
+        """Run the models and the tests."""
+        from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+        from ecom_analytics.marts import lake
+
+        lake.give(lake.Staged(word["files"], word["batches"]))
+        runner = self._runner(manifest=manifest, callbacks=[_Listener(parent)])
+        result = runner.invoke(
+            [
+                *("build", *self._common, "--vars", json.dumps(word["vars"])),
+                *(
+                    "--exclude-resource-type",
+                    "unit_test",
+                    "--no-write-json",
+                    "--no-partial-parse",
+                ),
+            ]
+        )
+        DuckDBConnectionManager.close_all_connections()
+        gc.collect()
+        if result.exception is not None:
+            raise _Failed(str(result.exception))
+        parent.tell(event="done", success=result.success)
+
+    @staticmethod
+    def _keep(source: Path, target: Path) -> None:
+        if source == target:
+            return
+        temporary = target.with_name(f"{target.name}.{os.getpid()}")
+        temporary.write_bytes(source.read_bytes())
+        os.replace(temporary, target)
+
+
+class _Listener:
+    """Tells the parent of each node that ends; dbt calls it with its structured log events."""
+
+    def __init__(self, parent: _Parent) -> None:
+        self._parent = parent
+
+    def __call__(self, event: Any) -> None:
+        if event.info.name == "NodeFinished":
+            node, result = event.data.node_info, event.data.run_result
+            self._parent.tell(
+                event="node",
+                id=node.unique_id,
+                name=node.node_name,
+                kind=node.resource_type,
+                status=result.status,
+                message=result.message,
+                failures=result.num_failures,
+                seconds=result.execution_time,
+            )
+
+
+if __name__ == "__main__":
+    main()
