@@ -53,7 +53,6 @@ class Dialect:
     newline: int = LF
     max_record_lines: int = 100
 
-    @property
     def spaces(self) -> bytes:
         """The bytes that a blank line may hold."""
         return bytes(b for b in b" \t\r\n" if b != self.delimiter)
@@ -115,9 +114,13 @@ def split_record(data: bytes, start: int, dialect: Dialect, *, final: bool) -> R
     >>> split_record(b'7,"a"b\\n', 0, Dialect(), final=True).fault
     'text follows the closing quote of field 2'
     """
-    fields: list[bytes] = []
-    position, lines = start, 1
     end = _line_end(data, start, dialect)
+    content = dialect.content_end(data, start, end)
+    if data.find(QUOTE, start, content) < 0:
+        fields = data[start:content].split(bytes((dialect.delimiter,)))
+        return Record(fields, content, min(end + 1, len(data)), 1)
+    fields = []
+    position, lines = start, 1
     while True:
         if position < end and data[position] == QUOTE:
             close = _closing_quote(data, position, lines, dialect, final=final)
