@@ -62,7 +62,7 @@ class DuckDBEngine:
         self.scratch = scratch
         self.reading = Reading()
         self.backend: Backend = ibis.duckdb.connect(
-            scratch / "scratch.duckdb",
+            ":memory:",
             threads=settings.threads,
             memory_limit=settings.memory_limit,
             temp_directory=str(scratch / "spill"),

@@ -63,7 +63,7 @@ class RejectFile:
             "SELECT source, batch_id, source_line, reject_rule, reject_message FROM parsed "
             "WHERE reject_rule IS NOT NULL ORDER BY source, batch_id, source_line"
         )
-        for batch in engine.execute(query).fetch_record_batch(BUFFER):
+        for batch in engine.execute(query).to_arrow_reader(BUFFER):
             for file, rows in _by_file(batch, by_batch):
                 with open_decompressed(file.path) as stream:
                     texts = raw_records(stream, [line for line, *_ in rows], max_record_lines=max_record_lines)
