@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from ecom_analytics.reading.lines import Mask
 
 _REACH = 256
-"""Lines to look at together after a record that was not well-formed; doubled each time that some are."""
+"""Lines to look at together at first; doubled each time that some of them are well-formed."""
+
+_TRUST = 2
+"""Well-formed records in a row that make it worth while to look at many lines together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,28 +55,29 @@ def lay_out(data: bytes, lines: Lines, dialect: Dialect, *, final: bool) -> Layo
         odd |= quotes.odd
     fast = ~(odd | blank)
     layout = Layout(fast.copy(), fast, blank, [], len(lines))
-    free, reach = 0, _REACH
+    free, reach, trust = 0, _REACH, 0
     for line in np.flatnonzero(odd).tolist():
         if line < free:
             continue
-        if quotes and quotes.odd[line]:
+        if quotes and trust >= _TRUST and quotes.odd[line]:
             free = quotes.well_formed(line, min(line + reach, len(lines)))
             if free > line:
                 _take_fast(layout, line, quotes.outside(line, free))
                 reach *= 2
                 continue
-            reach = _REACH
-            record = split_record(data, int(lines.starts[line]), dialect, final=final)
-        elif broken[line]:  # rejected, whatever its fields
-            record = Record([], int(lines.ends[line]), int(lines.next[line]), 1)
+            reach, trust = _REACH, 0
+        if broken[line] and not (quotes and quotes.odd[line]):
+            record: Record | None = Record([], int(lines.ends[line]), int(lines.next[line]), 1)  # rejected anyway
         else:
             record = split_record(data, int(lines.starts[line]), dialect, final=final)
+            trust = trust + 1 if record and record.fields else 0
         if record is None:
             return _cut(layout, line)
         free = line + record.lines
         layout.slow.append((line, record))
-        for mask in (layout.starts, layout.fast, layout.blank):
-            mask[line:free] = False
+        if record.lines > 1:
+            for mask in (layout.starts, layout.fast, layout.blank):
+                mask[line:free] = False
     return layout
 
 

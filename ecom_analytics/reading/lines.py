@@ -36,9 +36,7 @@ class Lines:
 
     def of(self, positions: Positions) -> Positions:
         """The line that each position is on."""
-        import numpy as np
-
-        return np.searchsorted(self.next, positions, side="right")
+        return self.next.searchsorted(positions, side="right")
 
     def mask(self, positions: Positions) -> Mask:
         """Which lines have at least one of the positions."""

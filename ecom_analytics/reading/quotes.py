@@ -72,20 +72,18 @@ class Quotes:
 
     def well_formed(self, line: int, stop: int) -> int:
         """The line before ``stop`` up to which there are only well-formed records from ``line`` on."""
-        import numpy as np
-
         first = int(self._first[line])
         bad = self._bad_from(first % 2)
-        at = int(np.searchsorted(bad, first))
+        at = bad.searchsorted(first)
         if at < len(bad):
-            stop = min(stop, int(self._lines.of(self._quotes[bad[at : at + 1]])[0]))
-        at = int(np.searchsorted(self._alone, line))
+            stop = min(stop, int(self._lines.of(self._quotes[bad[at]])))
+        at = self._alone.searchsorted(line)
         if at < len(self._alone):
             stop = min(stop, int(self._alone[at]))
         if stop <= line:
             return line
-        bounds = np.flatnonzero(self.outside(line, stop + 1))
-        long = np.flatnonzero(np.diff(bounds) > self._most)
+        bounds = self.outside(line, stop + 1).nonzero()[0]
+        long = (bounds[1:] - bounds[:-1] > self._most).nonzero()[0]
         return line + int(bounds[long[0] if len(long) else -1])
 
     def outside(self, line: int, stop: int) -> Mask:

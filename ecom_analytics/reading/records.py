@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 LF, CR, QUOTE = 10, 13, 34
 
@@ -64,8 +65,7 @@ class Dialect:
         return end
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A record found in a block of bytes.
 
     Attributes

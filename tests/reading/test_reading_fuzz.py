@@ -5,15 +5,15 @@ from __future__ import annotations
 import csv
 import io
 from typing import Any
+from unittest import mock
 
 import delimited_oracle as oracle
 import pyarrow as pa
-import pytest
+from comparing import assert_as_the_oracle_says, read_all
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ecom_analytics.errors import EmptyFileError, InputError
-from ecom_analytics.reading import BadRecord, DelimitedReader, raw_records
+from ecom_analytics.reading import BadRecord, DelimitedReader, layout, raw_records
 
 NASTY = [b"a", b"1", b",", b'"', b"\n", b"\r", b"\r\n", b"\0", b"\xc3\xa9", b"\xc3", b"\xa9", b" ", b"\t", b'""']
 NASTY += [b'","']
@@ -35,57 +35,45 @@ class Dribble(io.RawIOBase):
         return self._inner.read(min(size, self._most) if size >= 0 else self._most)
 
 
-def read_all(data: bytes, **options: Any) -> tuple[DelimitedReader, list[tuple[int, list[str | None]]]]:
-    """The reader, exhausted, and its rows with all columns in the order of the header."""
-    header = DelimitedReader(io.BytesIO(data), [], **options).header
-    names = list(dict.fromkeys(name for name in header if header.count(name) == 1))
-    reader = DelimitedReader(io.BytesIO(data), names, **options)
-    rows = []
-    for batch in reader:
-        assert batch.schema == reader.schema
-        batch.validate(full=True)
-        for row in batch.to_pylist():
-            line = row.pop("source_line")
-            rows.append((line, [row.get(name) for name in header]))
-    return reader, rows
-
-
-def compare(data: bytes, **options: Any) -> None:
-    block_bytes = options.pop("block_bytes", 8 << 20)
-    expected = oracle.read(data, **options)
-    if expected.header is None:
-        with pytest.raises(InputError if expected.header_rule else EmptyFileError):
-            DelimitedReader(io.BytesIO(data), [], block_bytes=block_bytes, **options)
-        return
-    reader, rows = read_all(data, block_bytes=block_bytes, **options)
-    unique = [expected.header.count(name) == 1 for name in expected.header]
-    assert reader.header == expected.header
-    assert rows == [
-        (line, [value if keep else None for value, keep in zip(fields, unique, strict=True)])
-        for line, fields in expected.rows
-    ]
-    assert [(bad.line, bad.raw, bad.rule) for bad in reader.bad] == expected.bad
-    assert reader.blank == expected.blank
-    assert (reader.good, reader.rejected) == (len(expected.rows), len(expected.bad))
-
-
 @settings(max_examples=1500, deadline=None)
 @given(headers, nasty, st.integers(1, 64), st.integers(1, 4))
 @example(b"h,i\n", b'"\n"\r', 1, 2)
 def test_arbitrary_bytes_read_as_the_oracle_says(head: bytes, body: bytes, block_bytes: int, most: int) -> None:
-    compare(head + body, block_bytes=block_bytes, max_record_lines=most)
+    assert_as_the_oracle_says(head + body, block_bytes=block_bytes, max_record_lines=most)
 
 
 @settings(max_examples=800, deadline=None)
 @given(headers, tame, st.integers(1, 64), st.integers(1, 4))
+@example(b"h,i\n", b'1,"\n"\n1,"\n"\n1,"\n\n"\n \n1,"\n"\n', 64, 2)
 def test_nearly_good_bytes_read_as_the_oracle_says(head: bytes, body: bytes, block_bytes: int, most: int) -> None:
-    compare(head + body, block_bytes=block_bytes, max_record_lines=most)
+    assert_as_the_oracle_says(head + body, block_bytes=block_bytes, max_record_lines=most)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(
+    st.lists(st.lists(st.text('ab,"\n\ré', max_size=4), min_size=1, max_size=3), max_size=12),
+    st.sampled_from(["\n", "\r\n"]),
+    st.lists(st.tuples(st.integers(0, 400), st.sampled_from(NASTY)), max_size=3),
+    st.integers(1, 300),
+    st.integers(1, 4),
+    st.integers(0, 2),
+)
+def test_damaged_csv_reads_as_the_oracle_says(
+    rows: list[list[str]], end: str, damage: list[tuple[int, bytes]], block_bytes: int, most: int, trust: int
+) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator=end).writerows(rows)
+    data = text.getvalue().encode()
+    for place, token in damage:
+        data = data[:place] + token + data[place:]
+    with mock.patch.multiple(layout, _TRUST=trust, _REACH=2):
+        assert_as_the_oracle_says(b"h,i\n" + data, block_bytes=block_bytes, max_record_lines=most)
 
 
 @settings(max_examples=300, deadline=None)
 @given(nasty, st.integers(1, 64), st.sampled_from([",", ";", "\t", " ", "|"]))
 def test_any_header_and_delimiter_read_as_the_oracle_says(data: bytes, block_bytes: int, delimiter: str) -> None:
-    compare(data.replace(b",", delimiter.encode()), block_bytes=block_bytes, delimiter=delimiter)
+    assert_as_the_oracle_says(data.replace(b",", delimiter.encode()), block_bytes=block_bytes, delimiter=delimiter)
 
 
 @settings(max_examples=300, deadline=None)
