@@ -59,15 +59,14 @@ def events_query(files: Sequence[str]) -> str:
     True
     """
     columns = ", ".join(column.name for column in COLUMNS)
-    if files:
+    empty = ", ".join(f"CAST(NULL AS {_TYPES[column.type]}) AS {column.name}" for column in COLUMNS)
+    rows = f"SELECT {empty} WHERE false"
+    if files:  # a file lacks the columns that its source format cannot fill
         listed = ", ".join(_text(path) for path in files)
-        rows = (
-            f"SELECT {columns} FROM read_parquet([{listed}], hive_partitioning = true, "
-            "hive_types = {'event_date': 'DATE'})"
+        rows += (
+            f" UNION ALL BY NAME SELECT * FROM read_parquet([{listed}], union_by_name = true, "
+            "hive_partitioning = true, hive_types = {'event_date': 'DATE'})"
         )
-    else:
-        empty = ", ".join(f"CAST(NULL AS {_TYPES[column.type]}) AS {column.name}" for column in COLUMNS)
-        rows = f"SELECT {empty} WHERE false"
     return f"SELECT {columns}, {_event_key()} AS event_key, {_session_id()} AS session_id FROM ({rows}) AS events"
 
 
