@@ -68,7 +68,7 @@ def profile(settings: Settings, build_folder: Path) -> dict[str, Any]:
         # While one node waits for Python, others compute.
         "threads": max(4, settings.threads),
         "config_options": duckdb_config(settings, build_folder),
-        "settings": {"TimeZone": "UTC"},
+        "settings": {"TimeZone": "UTC", "parquet_metadata_cache": True},
     }
     return {NAME: {"target": "duckdb", "outputs": {"duckdb": target}}}
 

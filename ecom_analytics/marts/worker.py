@@ -123,8 +123,11 @@ class _Dbt:
 
         if self.manifest_json.exists():
             with suppress(Exception):  # a damaged file: parse again
-                return Manifest.from_msgpack((self._cache / PARSED).read_bytes())
-        result = self._runner().invoke(["parse", *self._common, "--no-partial-parse"])
+                manifest = Manifest.from_msgpack((self._cache / PARSED).read_bytes())
+                # What dbt sets up once a process is set up while the parent still does other things.
+                self._runner(manifest=manifest).invoke(["ls", *self._common, "--select", "nothing"])
+                return manifest
+        result = self._runner().invoke(["parse", *self._common, "--no-partial-parse", "--write-json"])
         if result.exception is not None or not result.success:
             raise _Failed(f"the dbt project cannot be parsed: {result.exception}")
         for name in (

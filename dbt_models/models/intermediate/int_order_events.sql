@@ -1,3 +1,9 @@
+{#- Events of one moment are put in one order, whatever files they came in; batch and line decide only between events
+    that are equal in all that matters here. -#}
+{%- set order_of_events -%}
+    event_ts, visitor_id, product_id nulls last, quantity nulls last, unit_price nulls last, currency nulls last,
+    batch_id, source_line
+{%- endset -%}
 -- Purchase and refund events, each with its transaction. A purchase has a line number if it is counted, and a
 -- conflict if its transaction id was used by another visitor before, or long before.
 with order_events as (
@@ -9,7 +15,6 @@ with order_events as (
         event_type,
         event_ts,
         event_date,
-        event_key,
         visitor_id,
         session_id,
         product_id,
@@ -20,7 +25,7 @@ with order_events as (
         batch_id,
         source_line
     from {{ ref("stg_events") }}
-    where event_type = 'purchase' or (event_type = 'refund' and transaction_id is not null)
+    where event_type in ('purchase', 'refund') and (event_type = 'purchase' or transaction_id is not null)
 ),
 
 placed as (
@@ -32,12 +37,12 @@ placed as (
         first_value(source_line) over by_time as first_source_line,
         row_number() over (
             partition by source, transaction_id, event_type, visitor_id, product_id, quantity, unit_price
-            order by event_ts, event_key
+            order by {{ order_of_events }}
         ) as occurrence
     from order_events
     window by_time as (
         partition by source, transaction_id, event_type
-        order by event_ts, event_key
+        order by {{ order_of_events }}
         rows between unbounded preceding and unbounded following
     )
 ),
@@ -54,7 +59,7 @@ select
     case
         when is_counted
             then row_number() over (
-                partition by source, transaction_id, is_counted order by event_ts, event_key
+                partition by source, transaction_id, is_counted order by {{ order_of_events }}
             )
     end as line_number,
     case
