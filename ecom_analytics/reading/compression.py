@@ -7,12 +7,9 @@ import io
 import os
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from ecom_analytics.errors import InputError, MissingFileError
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
 
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -56,9 +53,9 @@ class _Gunzip(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Buffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         try:
-            return self._gzip.readinto(cast(bytearray, buffer))
+            return self._gzip.readinto(buffer)
         except (EOFError, gzip.BadGzipFile, zlib.error) as exc:
             done = self._gzip.tell()
             what = "cut short" if isinstance(exc, EOFError) else "damaged"

@@ -9,6 +9,9 @@ import pytest
 
 from ecom_analytics.errors import EmptyFileError, InputError
 from ecom_analytics.reading import DelimitedReader, raw_records
+from ecom_analytics.reading.layout import lay_out
+from ecom_analytics.reading.lines import find_lines
+from ecom_analytics.reading.records import Dialect
 
 ROW = {"a": "1", "b": "x", "source_line": 2}
 
@@ -235,3 +238,25 @@ def test_raw_records_agree_with_what_the_reader_rejected() -> None:
     raw = raw_records(io.BytesIO(data), [bad.line for bad in reader.bad], max_record_lines=2)
     assert raw == {bad.line: bad.raw for bad in reader.bad}
     assert raw[3] == b'"x\r\ny"'
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'"1","x"\r\n2,y\r\n',
+        b'1,"x ""y"""\n"","""",\n',
+        b'1,5" disk\n2,"x"\n',
+        '1\n\n \n1,2,3\n"é",é'.encode(),
+    ],
+)
+def test_well_formed_lines_go_the_fast_way(data: bytes) -> None:
+    layout = lay_out(data, find_lines(data, Dialect()), Dialect(), final=True)
+    assert not layout.slow
+    assert (layout.fast | layout.blank).all()
+
+
+def test_records_of_several_lines_go_the_fast_way_after_the_first_few() -> None:
+    data = b'1,"x\n\ny"\n' * 100
+    layout = lay_out(data, find_lines(data, Dialect()), Dialect(), final=True)
+    assert len(layout.slow) < 5
+    assert layout.starts.sum() == 100 - len(layout.slow)
