@@ -94,7 +94,7 @@ class DuckDBEngine:
 
         schema = pa.schema(
             [(name, pa.string()) for name in columns]
-            + [("source_line", pa.int64()), ("batch_id", pa.string()), ("source", pa.string())]
+            + [("source_line", pa.int64()), ("batch_id", pa.dictionary(pa.int32(), pa.string())), ("source", pa.dictionary(pa.int32(), pa.string()))]
         )
         batches = self._batches(files, columns, delimiter, optional, schema)
         reader = pa.RecordBatchReader.from_batches(schema, batches)
@@ -129,7 +129,8 @@ class DuckDBEngine:
                         f"{file.name}: {error.message}", hint=error.hint, batch_id=file.batch_id, **error.facts
                     ) from error
                 for batch in reader:
-                    origin = [pa.repeat(pa.scalar(value), len(batch)) for value in (file.batch_id, file.source)]
+                    zeros = pa.repeat(pa.scalar(0, pa.int32()), len(batch))
+                    origin = [pa.DictionaryArray.from_arrays(zeros, [v]) for v in (file.batch_id, file.source)]
                     yield pa.RecordBatch.from_arrays([*batch.columns, *origin], schema=schema)
                     if self.reading.on_bytes:
                         self.reading.on_bytes(batch.nbytes)

@@ -16,14 +16,17 @@ from typing import Any
 
 from ecom_analytics.config import Settings
 from ecom_analytics.engines.duckdb import DuckDBEngine
-from ecom_analytics.events import IDENTITY, NAMES, arrow_schema
+from ecom_analytics.events import COLUMNS, EVENT_TYPES, IDENTITY, NAMES, arrow_schema
 from ecom_analytics.staging.event_ids import ID_WINDOW, suppress_repeated_ids
 from ecom_analytics.staging.expressions import identical_rows, with_sessions
 from ecom_analytics.staging.state import State
-from ecom_analytics.lake import StagedFile
+from ecom_analytics.lake import Batch, StagedFile
 
-CHUNK_ROWS = 1_000_000
+CHUNK_ROWS = 400_000
 """Rows that are judged at a time, give or take a day."""
+
+KINDS = ("event_type", "source", "batch_id")
+"""Columns of few values, which DuckDB handles as numbers while it judges: an ENUM of the column's name."""
 
 
 @dataclass
@@ -155,9 +158,8 @@ class DayJudge:
 
     def _scan(self, variable: str) -> str:
         """Staged files as rows with all columns of this stage; times as UTC without a zone."""
-        times = ", ".join(f"make_timestamp(epoch_us({name})) AS {name}" for name in ("event_ts", "session_start"))
         return (
-            f"SELECT * REPLACE ({times}) FROM (SELECT * FROM no_events UNION ALL BY NAME SELECT * FROM "
+            f"SELECT * REPLACE ({_AS_JUDGED}) FROM (SELECT * FROM no_events UNION ALL BY NAME SELECT * FROM "
             f"read_parquet(getvariable('{variable}'), union_by_name = true, hive_partitioning = true, "
             "hive_types = {'event_date': DATE}))"
         )
@@ -187,7 +189,7 @@ class DayJudge:
         first = since.replace(tzinfo=UTC).astimezone(self._settings.zone).date().isoformat()
         paths = [path for earlier, paths in files.items() if first <= earlier < day for path in paths]
         if not paths:
-            return "SELECT * REPLACE (event_ts::TIMESTAMP AS event_ts, session_start::TIMESTAMP AS session_start) FROM no_events"
+            return f"SELECT * REPLACE ({_AS_JUDGED}) FROM no_events"
         self._engine.execute(f"SET VARIABLE {variable} = $1", [paths])
         literal = since.isoformat(sep=" ")
         return f"SELECT * FROM ({self._scan(variable)}) WHERE event_ts >= TIMESTAMP '{literal}'"
@@ -223,6 +225,31 @@ class DayJudge:
         judged = with_sessions(ibis.table(rows, name="rows"), self._timeout)
         losers = identical_rows(ibis.table(judged.schema(), name="judged"))
         return {"judged": backend.compile(judged), "identical": backend.compile(losers)}
+
+
+_AS_JUDGED = ", ".join(
+    [f"make_timestamp(epoch_us({name})) AS {name}" for name in ("event_ts", "session_start")]
+    + [f"{name}::kind_of_{name} AS {name}" for name in KINDS]
+)
+
+
+def sql_types() -> dict[str, str]:
+    """DuckDB's type of each canonical column while days are judged."""
+    plain = {"text": "VARCHAR", "integer": "BIGINT", "decimal": "DECIMAL(18, 4)", "timestamp": "TIMESTAMP", "date": "DATE"}
+    return {c.name: f"kind_of_{c.name}" if c.name in KINDS else plain[c.type] for c in COLUMNS}
+
+
+def create_kinds(engine: DuckDBEngine, state: State, new: Iterable[Batch]) -> None:
+    """Create the types of :data:`KINDS`. Their values are sorted, so they compare as the text does."""
+    staged = {name: state.batches[name].to_pylist() for name in ("source", "batch_id")}
+    values = {
+        "event_type": set(EVENT_TYPES),
+        "source": {*staged["source"], *(b.source for b in new)},
+        "batch_id": {*staged["batch_id"], *(b.batch_id for b in new)},
+    }
+    for name in KINDS:
+        engine.execute("SET VARIABLE kind = $1", [sorted(values[name])])
+        engine.execute(f"CREATE TYPE kind_of_{name} AS ENUM (SELECT unnest(getvariable('kind')))")
 
 
 def present_columns(fillable: Iterable[str]) -> list[str]:

@@ -171,13 +171,13 @@ class _Attempt:
 
     def _read(self, engine: DuckDBEngine, columns: list[str]) -> None:
         """Fill the table ``parsed`` with one expression for each source format."""
-        from ecom_analytics.events import arrow_schema
-        import ibis
+        from ecom_analytics.staging.days import create_kinds, sql_types
 
-        types = dict(ibis.schema(arrow_schema()).items()) | {"event_ts": "timestamp(6)"}
-        parsed = {name: types[name] for name in columns} | {"event_date": "date"}
-        parsed |= {"reject_rule": "string", "reject_message": "string"}
-        engine.backend.create_table("parsed", schema=ibis.schema({k: ibis.dtype(v)(nullable=True) for k, v in parsed.items()}))
+        create_kinds(engine, self._state, self._new)
+        kinds = sql_types() | {"event_ts": "TIMESTAMP"}
+        parsed = {name: kinds[name] for name in columns} | {"event_date": "DATE"}
+        parsed |= {"reject_rule": "VARCHAR", "reject_message": "VARCHAR"}
+        engine.execute(f"CREATE TABLE parsed ({', '.join(f'{name} {kind}' for name, kind in parsed.items())})")
         engine.max_record_lines = self._settings.max_record_lines
         engine.reading.on_bad = self._rejects.add_bad
         total, done = sum(batch.bytes for batch in self._new), 0
