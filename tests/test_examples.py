@@ -1,0 +1,101 @@
+"""Each example runs, as a reader would run it, on real parts."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ecom_analytics import Pipeline, Settings, Warehouse
+from ecom_analytics.generate import generate
+
+pytest_plugins = ["s3_server"]
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+TESTED = {"custom_stage", "export_to_s3", "quickstart", "upload_to_s3"}
+
+
+def run(name: str, *arguments: str, **environment: str) -> str:
+    """What the example prints, run as a program in the working directory."""
+    import os
+
+    done = subprocess.run(
+        [sys.executable, "-W", "error::ResourceWarning", EXAMPLES / f"{name}.py", *arguments],
+        env={**os.environ, **environment},
+        text=True,
+        capture_output=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def imported(name: str):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a file of events and a home that they were run into."""
+    folder = tmp_path_factory.mktemp("shop")
+    generate(folder / "events.csv", like="shop", events=2_000, days=3)
+    Pipeline(Settings(home=folder / "home")).run(folder / "events.csv", source="shop", export=False)
+    return folder
+
+
+def test_every_example_is_tested():
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == TESTED
+
+
+def test_quickstart():
+    lines = run("quickstart").splitlines()
+    assert "records: " in lines[0]
+    assert lines[1].endswith("tests passed")
+    assert "net_value" in lines[2]
+
+
+def test_quickstart_is_ten_lines_long_at_most():
+    lines = (EXAMPLES / "quickstart.py").read_text().splitlines()[1:]
+    assert len([line for line in lines if line]) <= 10
+
+
+def test_upload_to_s3_sends_each_day_once(shop, s3_endpoint, s3_bucket):
+    endpoint = {"ECOM_ANALYTICS_S3_ENDPOINT_URL": s3_endpoint}
+    first = run("upload_to_s3", str(shop / "events.csv"), f"s3://{s3_bucket}/lake", **endpoint).splitlines()
+    assert first[-1].startswith(f"{len(first) - 1} of {len(first) - 1} days")
+    assert len(first) > 2
+    second = run("upload_to_s3", str(shop / "events.csv"), f"s3://{s3_bucket}/lake", **endpoint).splitlines()
+    assert second[-1].startswith(f"0 of {len(first) - 1} days")
+
+
+def test_upload_to_s3_says_what_is_wrong_in_one_sentence(s3_endpoint, s3_bucket):
+    with pytest.raises(AssertionError, match=r"no_such\.csv") as caught:
+        run("upload_to_s3", "no_such.csv", f"s3://{s3_bucket}/lake", ECOM_ANALYTICS_S3_ENDPOINT_URL=s3_endpoint)
+    assert "Traceback" not in str(caught.value)
+
+
+def test_export_to_s3_writes_every_mart_in_both_formats(shop, s3_endpoint, s3_bucket):
+    import boto3
+
+    to = f"s3://{s3_bucket}/marts"
+    printed = run("export_to_s3", to, "--home", str(shop / "home"), ECOM_ANALYTICS_S3_ENDPOINT_URL=s3_endpoint)
+    listed = boto3.client("s3", endpoint_url=s3_endpoint).list_objects_v2(Bucket=s3_bucket)["Contents"]
+    names = {entry["Key"].rpartition("/")[2] for entry in listed}
+    marts = Warehouse(Settings(home=shop / "home")).public_marts()
+    assert {f"{mart}.{kind}" for mart in marts for kind in ("parquet", "csv")} <= names
+    assert "manifest.json" in printed.splitlines()[-1]
+
+
+def test_custom_stage_answers_from_the_lake_alone(shop):
+    lines = run("custom_stage", str(shop / "events.csv")).splitlines()
+    total = Warehouse(Settings(home=shop / "home")).sql("SELECT sum(views)::BIGINT AS views FROM daily").to_pylist()
+    assert sum(int(line.split()[1]) for line in lines[1:]) == total[0]["views"]
+    assert len(lines) == 25
