@@ -18,7 +18,7 @@ const FONT = { family: 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica
 
 function tooltipOptions(c, callbacks) {
   return {
-    backgroundColor: c.tipBack, titleColor: c.tipInk, bodyColor: c.tipInk, padding: 10, cornerRadius: 6, displayColors: false,
+    backgroundColor: c.tipBack, titleColor: c.tipInk, bodyColor: c.tipInk, padding: 10, cornerRadius: 6, displayColors: false, caretPadding: 14,
     titleFont: { ...FONT, weight: "600" }, bodyFont: FONT, caretSize: 0, callbacks,
   };
 }
@@ -46,7 +46,7 @@ export function chart({ label, points, spec, horizontal = false, tooltip, axis, 
     const [valueAxis, nameAxis] = horizontal ? ["x", "y"] : ["y", "x"];
     options.scales[valueAxis].ticks.callback = axis;
     if (names) options.scales[nameAxis].ticks.callback = names;
-    if (!horizontal) Object.assign(options.scales.x.ticks, { autoSkip: true, maxTicksLimit: 8 });
+    if (!horizontal) Object.assign(options.scales.x.ticks, { autoSkip: true, autoSkipPadding: 18, maxTicksLimit: 8 });
     options.plugins = { legend: { display: false }, tooltip: tooltipOptions(c, tooltip) };
     return { ...spec(c), options };
   };

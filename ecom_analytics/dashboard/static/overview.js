@@ -123,11 +123,13 @@ export function funnel(panel, { data, meta }, page) {
   const start = data.steps[0]?.count;
   if (!start) return panel.empty(`No ${data.unit} with a product view in ${spanOf(meta)}.`, page.wider());
   panel.show(h("ol", { class: "funnel" }, data.steps.map((step, i) => {
-    const meter = h("meter", { min: "0", max: "1", value: String(step.rate_from_start ?? 0), "aria-label": `${step.label}: ${percent(step.rate_from_start)} of the start` });
+    const meter = h("meter", { class: "sr", min: "0", max: "1", value: String(step.rate_from_start ?? 0), "aria-label": `${step.label}: ${percent(step.rate_from_start)} of the start` });
+    const fill = h("div", { class: "funnel-fill" });
+    fill.style.width = `${100 * (step.rate_from_start ?? 0)}%`;
     const lost = i > 0 && h("p", { class: "funnel-step-rate" }, `${percent(step.rate_from_previous)} went on`, h("span", {}, `${count(step.drop_off)} left`));
     return h("li", { "data-step": step.name }, lost,
       h("p", { class: "funnel-head" }, h("span", { class: "funnel-name" }, step.label), h("span", { class: "funnel-count" }, count(step.count))),
-      h("div", { class: "funnel-bar" }, meter, h("span", { class: "funnel-rate" }, percent(step.rate_from_start))));
+      h("div", { class: "funnel-bar" }, meter, h("div", { class: "funnel-track", "aria-hidden": "true" }, fill), h("span", { class: "funnel-rate" }, percent(step.rate_from_start))));
   })), h("p", { class: "foot-note" }, `${data.unit === "session" ? "Sessions" : "Visitors"} that started in ${spanOf(meta)}.`));
 }
 

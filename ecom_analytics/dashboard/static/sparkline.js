@@ -23,7 +23,6 @@ export function sparkline(series) {
   });
   const point = (i) => `${x(i).toFixed(2)} ${y(Number(series[i].value)).toFixed(2)}`;
   const lines = runs.map((r) => `M${r.map(point).join("L")}`).join("");
-  const areas = runs.map((r) => `M${x(r[0]).toFixed(2)} ${HEIGHT}L${r.map(point).join("L")}L${x(r.at(-1)).toFixed(2)} ${HEIGHT}Z`).join("");
   return s("svg", { class: "spark", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" },
-    s("path", { class: "spark-area", d: areas }), s("path", { class: "spark-line", d: lines, "vector-effect": "non-scaling-stroke" }));
+    s("path", { class: "spark-line", d: lines, "vector-effect": "non-scaling-stroke" }));
 }
