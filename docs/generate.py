@@ -1,0 +1,136 @@
+"""Writes the reference pages that are made from the code.
+
+Run ``python docs/generate.py`` when one of them is out of date; a test fails then.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+REFERENCE = Path(__file__).parent / "reference"
+NOTE = "<!-- Made by docs/generate.py: do not edit. -->\n"
+
+CLI_END = """\
+## Output and exit codes
+
+On a terminal: progress, then a summary. Off a terminal, or with `--json`: one JSON object a line, the last one being
+the report. An error is one sentence and a hint on standard error, and the exit code is 1; a wrong option gives 2.
+"""
+SETTINGS_START = """\
+A setting is looked up as keyword argument of `Settings` (options of the command line are these), then as environment
+variable `ECOM_ANALYTICS_<NAME>`, then in the file `ecom.toml` of the working directory, then there is its default. An
+unknown name or a bad value is an error that says what is allowed.
+
+```toml title="ecom.toml"
+home = "/srv/shop"
+timezone = "Europe/Berlin"
+export_formats = ["parquet", "csv"]
+```
+"""
+EVENTS_START = """\
+The Delta table `<lake>/staged/events`, partitioned by `event_date`. Two events that are equal in all columns but those
+computed and those that say where it was read are the same event, and one of them is kept. Times are UTC to the
+microsecond; a decimal has four digits after the point.
+"""
+MARTS_START = """\
+The tables of a published build. Names and types are a contract that every build is held to. A value that the source
+cannot give is NULL, never 0: see the mart [`capabilities`](#capabilities).
+"""
+
+
+def cell(text: object) -> str:
+    """Text as it can stand in a table."""
+    return " ".join(str(text).split()).replace("|", "\\|")
+
+
+def table(head: list[str], rows: list[list[object]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell(value) for value in line) + " |" for line in lines) + "\n"
+
+
+def cli() -> str:
+    """The help of every command."""
+    import click
+
+    from ecom_analytics.cli import main
+
+    width = {"terminal_width": 100, "max_content_width": 100}
+
+    def help_of(command: click.Command, name: str, parent: click.Context | None = None) -> tuple[str, click.Context]:
+        context = click.Context(command, info_name=name, parent=parent, **{**command.context_settings, **width})
+        return "```text\n" + command.get_help(context).rstrip() + "\n```\n", context
+
+    text, context = help_of(main, "ecom-analytics")
+    assert isinstance(main, click.Group)
+    parts = ["# Command line\n", NOTE, text]
+    for name in main.list_commands(context):
+        command = main.get_command(context, name)
+        assert command
+        parts += [f"## {name}\n", help_of(command, name, context)[0]]
+    parts.append(CLI_END)
+    return "\n".join(parts)
+
+
+def default_of(name: str, default: Any) -> str:
+    """A setting's default, for a reader."""
+    derived = {"lake", "warehouse", "exports", "threads"}  # their descriptions say what the default is
+    if name in derived or default is None:
+        return ""
+    return "`" + (",".join(default) if isinstance(default, tuple) else str(default)) + "`"
+
+
+def settings() -> str:
+    """Every setting, its default and its meaning."""
+    from ecom_analytics.config import Settings
+
+    rows: list[list[object]] = [
+        [f"`{name}`", default_of(name, field.get_default()), field.description]
+        for name, field in Settings.model_fields.items()
+    ]
+    return "\n".join(["# Settings\n", NOTE, SETTINGS_START, table(["Setting", "Default", "Meaning"], rows)])
+
+
+def events() -> str:
+    """The columns of a staged event."""
+    from ecom_analytics.events import COLUMNS
+
+    meanings = {"event": "", "derived": "computed", "origin": "where it was read"}
+    rows: list[list[object]] = [
+        [f"`{c.name}`", c.type, "always" if c.required else "", meanings[c.meaning], c.description] for c in COLUMNS
+    ]
+    return "\n".join(["# Staged events\n", NOTE, EVENTS_START, table(["Column", "Type", "There", "", "Meaning"], rows)])
+
+
+def models() -> Iterator[dict[str, Any]]:
+    """The marts as the dbt project describes them."""
+    import yaml
+
+    project = Path(__file__).parent.parent / "dbt_models" / "models"
+    blocks: dict[str, str] = {}
+    for path in sorted(project.rglob("*.md")):
+        found = re.findall(r"{% docs (\w+) %}(.*?){% enddocs %}", path.read_text(encoding="utf-8"), re.DOTALL)
+        blocks |= {name: text.strip() for name, text in found}
+    text = (project / "marts" / "_marts__models.yml").read_text(encoding="utf-8")
+    text = re.sub(r"{{ doc\('(\w+)'\) }}", lambda match: blocks[match[1]].replace('"', '\\"'), text)
+    yield from sorted(yaml.safe_load(text)["models"], key=lambda model: str(model["name"]))
+
+
+def marts() -> str:
+    """Every mart with its columns."""
+    parts = ["# Marts\n", NOTE, MARTS_START]
+    for model in models():
+        rows: list[list[object]] = [[f"`{c['name']}`", c["data_type"], c["description"]] for c in model["columns"]]
+        parts += [f"## {model['name']}\n", " ".join(model["description"].split()) + "\n"]
+        parts.append(table(["Column", "Type", "Meaning"], rows))
+    return "\n".join(parts)
+
+
+PAGES = {"cli.md": cli, "settings.md": settings, "events.md": events, "marts.md": marts}
+
+if __name__ == "__main__":
+    for name, make in PAGES.items():
+        (REFERENCE / name).write_text(make(), encoding="utf-8")
