@@ -272,7 +272,7 @@ class TestFailure:
                 yield Full()
 
         monkeypatch.setattr(LocalStorage, "create", full)
-        with pytest.raises(StorageFullError, match="No space left"):
+        with pytest.raises(StorageFullError, match="disk is full"):
             Exporter(settings).export(formats=[kind])
         assert files(exports) == []
 

@@ -330,7 +330,7 @@ class TestBadInput:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         monkeypatch.setattr(os, "fsync", full)
-        self.refused(ingestor, drop(), kind=StorageFullError, match="No space left")
+        self.refused(ingestor, drop(), kind=StorageFullError, match="disk is full")
 
     def test_lake_below_a_file(self, drop):
         path = drop()

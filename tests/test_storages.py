@@ -57,7 +57,7 @@ class TestLocalStorage(StorageContract):
         def full(_):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        with pytest.raises(StorageFullError, match="No space left") as caught, storage.create("a") as stream:
+        with pytest.raises(StorageFullError, match="disk is full") as caught, storage.create("a") as stream:
             stream.write(b"1")
             monkeypatch.setattr(os, "fsync", full)
         assert "free some space" in caught.value.hint

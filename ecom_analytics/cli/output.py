@@ -12,7 +12,8 @@ from typing import Any
 
 import click
 
-from ecom_analytics.errors import EcomError, StorageFullError
+from ecom_analytics.disk import full, is_full
+from ecom_analytics.errors import EcomError
 from ecom_analytics.progress import Progress, Watcher
 
 
@@ -114,10 +115,8 @@ def report_errors(ctx: click.Context) -> Iterator[None]:
 
 
 def _os_error(error: OSError) -> EcomError:
-    import errno
-
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return StorageFullError("no space is left on the device", hint="free some space and run the command again")
+    if is_full(error):
+        return full(error.filename or "the output")
     place = f" {error.filename}" if error.filename else ""
     return EcomError(
         f"the operating system refused{place}: {error.strerror or error}", hint="check the path and its permissions"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import gzip
 import hashlib
 import io
@@ -14,7 +13,8 @@ from datetime import date, tzinfo
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from ecom_analytics.errors import InputError, StorageFullError
+from ecom_analytics.disk import told_when_full
+from ecom_analytics.errors import InputError
 from ecom_analytics.ingest.look import decompressed, opened
 
 _BLOCK = 1 << 20
@@ -241,16 +241,9 @@ class _Days:
         return self._folder / day.isoformat()
 
     def _write(self) -> None:
-        try:
+        with told_when_full(self._folder):
             for day, parts in self._held.items():
                 with self._path(day).open("ab") as to:
                     to.write(b"".join(parts))
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise StorageFullError(
-                    f"no space left for the slices in {self._folder}: {error.strerror}",
-                    hint="free some space, or set TMPDIR to a larger folder",
-                ) from error
-            raise
         self._held.clear()
         self._bytes = 0

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ecom_analytics import plugins
 from ecom_analytics.config import Settings
+from ecom_analytics.disk import told_when_full
 from ecom_analytics.errors import AccountingError, BusyError, RestageError
 from ecom_analytics.lake import Batch, StagedFile, batches
 from ecom_analytics.progress import Progress, Watcher, ignore
@@ -84,7 +85,7 @@ class Stager:
         stage_id = f"{state.version + 1:08d}-{uuid.uuid4().hex}"
         attempt = _Attempt(self.settings, self._watch, state, stage_id, new)
         try:
-            with _scratch(self.settings) as scratch:
+            with told_when_full(self._root), _scratch(self.settings) as scratch:
                 judged = attempt.compute(scratch)
                 attempt.commit(judged)
         except BaseException:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ def import_early() -> threading.Thread:
     """Import Pandera in the background: it takes about a second, which reading the input can hide."""
 
     def load() -> None:
-        import pandera.ibis
+        importlib.import_module("pandera.ibis")
 
     thread = threading.Thread(target=load, name="import-pandera", daemon=True)
     thread.start()

@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from ecom_analytics.errors import EcomError, LakeError, StorageFullError
+from ecom_analytics.disk import full, is_full, told_when_full
+from ecom_analytics.errors import EcomError, LakeError
 from ecom_analytics.storages.names import PART, checked, is_part
 
 if TYPE_CHECKING:
     from ecom_analytics.config import Settings
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _STALE_SECONDS = 3600.0
 
 
@@ -123,7 +123,7 @@ class LocalStorage:
         try:
             with contextlib.suppress(OSError):  # tells a sweeping process that this file has a living writer
                 fcntl.flock(descriptor, fcntl.LOCK_SH)
-            with _full_disk(folder):
+            with told_when_full(folder):
                 yield stream
                 stream.flush()
             path = final()
@@ -197,16 +197,6 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _full_disk(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise _full(path, error) from error
-        raise
-
-
-@contextmanager
 def _explained(path: Path, doing: str) -> Iterator[None]:
     """Turn the system's errors into the library's, but for those that the protocol promises."""
     try:
@@ -214,19 +204,11 @@ def _explained(path: Path, doing: str) -> Iterator[None]:
     except (FileNotFoundError, FileExistsError, EcomError):
         raise
     except OSError as error:
-        if error.errno in _FULL:
-            raise _full(path, error) from error
+        if is_full(error):
+            raise full(path) from error
         hint = "check the path in the settings"
         if isinstance(error, PermissionError) or error.errno == errno.EROFS:
             hint = "check who owns the folder and its permissions, or set another one"
         elif isinstance(error, NotADirectoryError):
             hint = "a part of this path is a file: set another folder"
         raise LakeError(f"cannot {doing} {path}: {error.strerror}", hint=hint, path=str(path)) from error
-
-
-def _full(path: Path, error: OSError) -> StorageFullError:
-    return StorageFullError(
-        f"no space left for {path}: {error.strerror}",
-        hint="free some space or choose another folder, then run it again; nothing half-written was kept",
-        path=str(path),
-    )
