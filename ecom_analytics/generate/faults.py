@@ -23,6 +23,9 @@ DEFAULT = {
     "blank_lines": 2,
 }
 KINDS = tuple(DEFAULT)
+LATER_DAYS = 3
+"""A reused transaction id comes again within this many days."""
+
 _BAD_TIMES = (b"", b"-1", b"yesterday", b"99999999999999999999")
 
 
@@ -115,6 +118,10 @@ class Injector:
 
     def _share(self, kind: str, chunks_left: int) -> int:
         left = self._left.get(kind, 0)
+        if kind == "duplicated_transactions" and self._chunks > 2 * LATER_DAYS:
+            chunks_left -= LATER_DAYS  # the copies lie later, but not after the last day
+            if chunks_left < 1:
+                return 0
         return left if chunks_left <= 1 else int(self._rng.binomial(left, 1 / chunks_left))
 
     def _one(self, kind: str, lines: list[Line], clean: list[Line]) -> bool:

@@ -1,0 +1,170 @@
+"""The served builds: requests hold on to the one they began with; the last one to let go of an old one closes it."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ecom_analytics.errors import EcomError, NotBuiltError
+from ecom_analytics.warehouse import CURRENT, Build, Warehouse
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from ecom_analytics.config import Settings
+
+QUERY_SECONDS = 20.0
+"""A query that runs longer is stopped."""
+
+
+class QueryTooLongError(EcomError):
+    """A query ran longer than :data:`QUERY_SECONDS`."""
+
+
+class Generation:
+    """One build, open."""
+
+    def __init__(self, build: Build, connection: duckdb.DuckDBPyConnection) -> None:
+        self.build = build
+        self.leases = 0
+        self.retired = False
+        self._connection = connection
+
+    def rows(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[dict[str, Any]]:
+        """All rows of a query, on a cursor of its own.
+
+        Raises
+        ------
+        QueryTooLongError
+        """
+        import duckdb
+
+        cursor = self._connection.cursor()
+        stop = threading.Timer(QUERY_SECONDS, cursor.interrupt)
+        stop.start()
+        try:
+            cursor.execute(sql, parameters)
+            names = [column[0] for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        except duckdb.InterruptException as error:
+            raise QueryTooLongError(
+                f"the query ran longer than {QUERY_SECONDS:g} seconds", hint="choose a shorter range, or try again"
+            ) from error
+        finally:
+            stop.cancel()
+            cursor.close()
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class Generations:
+    """Follows ``CURRENT``. Thread-safe.
+
+    Parameters
+    ----------
+    settings : Settings
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._warehouse = Warehouse(settings)
+        self._lock = threading.Lock()
+        self._newest: Generation | None = None
+
+    @contextmanager
+    def lease(self) -> Iterator[Generation]:
+        """The served build, kept open for as long as the block lasts.
+
+        Raises
+        ------
+        NotBuiltError
+            Nothing was published yet.
+        """
+        with self._lock:
+            generation = self._follow()
+            generation.leases += 1
+        try:
+            yield generation
+        finally:
+            with self._lock:
+                generation.leases -= 1
+                self._close_if_done(generation)
+
+    def _follow(self) -> Generation:
+        newest = self._newest
+        if newest is not None and self._served_name() == newest.build.path.name:
+            return newest
+        for attempt in range(5):
+            build = self._warehouse.current()
+            if newest is not None and build.build_id == newest.build.build_id:
+                return newest
+            try:
+                self._newest = Generation(build, self._warehouse.connect(build))
+            except FileNotFoundError:  # replaced and pruned since it was named
+                if attempt == 4:
+                    raise
+                continue
+            break
+        if newest is not None:
+            newest.retired = True
+            self._close_if_done(newest)
+        assert self._newest is not None
+        return self._newest
+
+    def _served_name(self) -> str:
+        try:
+            return (self._warehouse.folder / CURRENT).read_text(encoding="utf-8").strip()
+        except FileNotFoundError as error:
+            raise NotBuiltError("there is no published warehouse", hint="run `ecom-analytics run FILES`") from error
+
+    @staticmethod
+    def _close_if_done(generation: Generation) -> None:
+        if generation.retired and generation.leases == 0:
+            generation.close()
+
+
+class Cache:
+    """The last answers. Equal questions asked at the same time are computed once.
+
+    Parameters
+    ----------
+    size : int
+        How many answers are kept.
+    """
+
+    def __init__(self, size: int = 512) -> None:
+        self._size = size
+        self._lock = threading.Lock()
+        self._answers: OrderedDict[Hashable, Any] = OrderedDict()
+        self._pending: dict[Hashable, Future[Any]] = {}
+
+    def get(self, key: Hashable, compute: Callable[[], Any]) -> Any:
+        """The kept answer, or that of whoever computes it now, or a new one."""
+        with self._lock:
+            if key in self._answers:
+                self._answers.move_to_end(key)
+                return self._answers[key]
+            pending = self._pending.get(key)
+            mine = pending is None
+            if pending is None:
+                pending = self._pending[key] = Future()
+        if not mine:
+            return pending.result()
+        try:
+            answer = compute()
+        except BaseException as error:
+            with self._lock:
+                del self._pending[key]
+            pending.set_exception(error)
+            raise
+        with self._lock:
+            del self._pending[key]
+            self._answers[key] = answer
+            if len(self._answers) > self._size:
+                self._answers.popitem(last=False)
+        pending.set_result(answer)
+        return answer
