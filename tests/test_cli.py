@@ -1,0 +1,207 @@
+"""The command line, as a user calls it: a process, its output and its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ecom_analytics import __version__
+
+COMMANDS = ("demo", "run", "ingest", "stage", "build", "export", "serve", "status", "rejected", "generate", "plugins")
+
+
+def call(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "ecom_analytics", *arguments],
+        cwd=cwd, capture_output=True, text=True, timeout=180, check=False, env={**os.environ, **(env or {})},
+    )  # fmt: skip
+
+
+def report(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """The last JSON line; every line before it is JSON too."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert events[-1]["event"] == "report"
+    return dict(events[-1])
+
+
+def on_a_terminal(*arguments: str, cwd: Path) -> tuple[int, str]:
+    """Run with a terminal for standard output and error; the exit code and what a person sees."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ecom_analytics", *arguments], cwd=cwd, stdout=slave, stderr=slave, stdin=slave,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+    )  # fmt: skip
+    os.close(slave)
+    seen = b""
+    while True:
+        try:
+            chunk = os.read(master, 65_536)
+        except OSError:
+            break
+        if not chunk:
+            break
+        seen += chunk
+    os.close(master)
+    return process.wait(timeout=60), seen.decode()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a small file was generated and run."""
+    folder = tmp_path_factory.mktemp("cli")
+    made = report(call("generate", "events.csv", "--like", "shop", "--events", "3000", "--days", "5", "--faults", cwd=folder))
+    assert made["events"] == 3000
+    assert (folder / "events.csv.faults.jsonl").is_file()
+    done = report(call("run", "events.csv", cwd=folder))
+    assert done["changed"] is True
+    return folder
+
+
+@pytest.mark.parametrize("command", [(), *((c,) for c in COMMANDS)], ids=lambda c: c[0] if c else "main")
+def test_help_of_every_command(command: tuple[str, ...], tmp_path: Path) -> None:
+    done = call(*command, "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "Usage:" in done.stdout
+    if not command:
+        assert all(f"  {name} " in done.stdout for name in COMMANDS)
+
+
+def test_version(tmp_path: Path) -> None:
+    assert __version__ in call("--version", cwd=tmp_path).stdout
+
+
+def test_the_default_home_is_ecom_data_in_the_working_directory(folder: Path) -> None:
+    name = (folder / "ecom-data" / "warehouse" / "CURRENT").read_text().strip()
+    assert (folder / "ecom-data" / "warehouse" / name).is_file()
+    assert (folder / "ecom-data" / "warehouse" / "ecommerce.duckdb").resolve().name == name
+    assert (folder / "ecom-data" / "lake" / "raw" / "default" / "objects").is_dir()
+
+
+def test_a_second_run_says_that_there_is_nothing_new(folder: Path) -> None:
+    assert report(call("run", "events.csv", cwd=folder))["changed"] is False
+    code, seen = on_a_terminal("run", "events.csv", cwd=folder)
+    assert code == 0
+    assert "Nothing new" in seen
+
+
+def test_each_stage_alone(folder: Path, tmp_path: Path) -> None:
+    events = str(folder / "events.csv")
+    assert report(call("ingest", events, "--home", "h", cwd=tmp_path))["new"] == 1
+    stage = report(call("stage", "--home", "h", cwd=tmp_path))
+    assert stage["records"] == stage["staged"] + stage["duplicates"] + stage["rejected"] + stage["blank"]
+    assert report(call("build", "--home", "h", cwd=tmp_path))["built"] is True
+    export = report(call("export", "out", "--as", "csv", "--home", "h", cwd=tmp_path))
+    assert {table["format"] for table in export["tables"]} == {"csv"}
+    assert (tmp_path / "out" / "latest.json").is_file()
+    assert report(call("status", "--home", "h", cwd=tmp_path))["up_to_date"] is True
+
+
+def test_rejected_shows_place_rule_and_text(folder: Path) -> None:
+    done = call("rejected", "--limit", "3", cwd=folder)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(rows) == 4
+    assert {"name", "source_line", "rule", "message", "raw_text"} <= set(rows[0])
+    code, seen = on_a_terminal("rejected", "--rule", "missing_visitor_id", cwd=folder)
+    assert code == 0
+    assert "events.csv:" in seen
+    assert "Showing 3 of 3" in seen
+
+
+def test_a_terminal_sees_a_sum_and_no_json(folder: Path, tmp_path: Path) -> None:
+    code, seen = on_a_terminal("run", str(folder / "events.csv"), "--no-export", cwd=tmp_path)
+    assert code == 0, seen
+    assert "= staged" in seen
+    assert "Published build" in seen
+    assert '"event"' not in seen
+
+
+def test_plugins_are_listed(tmp_path: Path) -> None:
+    found = report(call("plugins", cwd=tmp_path))
+    assert {"canonical", "retailrocket"} <= set(found["source_formats"])
+    assert {"parquet", "csv"} <= set(found["export_formats"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "none.csv"), "none.csv"),
+        (("run", "--timezone", "Mars/Base"), "Mars/Base"),
+        (("export",), "no"),
+        (("generate", "x.csv", "--faults", "gremlins=1"), "gremlins"),
+    ],
+)
+def test_an_error_is_one_sentence_and_a_hint_with_exit_code_1(
+    arguments: tuple[str, ...], words: str, tmp_path: Path
+) -> None:
+    done = call(*arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    first, hint = done.stderr.splitlines()
+    assert first.startswith("Error: ")
+    assert words in first
+    assert hint.startswith("Hint: ")
+    assert json.loads(done.stdout.splitlines()[-1])["event"] == "error"
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = call("--debug", "run", "none.csv", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_wrong_usage_is_exit_code_2(tmp_path: Path) -> None:
+    assert call("run", "--no-such-option", cwd=tmp_path).returncode == 2
+
+
+def test_options_override_environment_and_file(tmp_path: Path) -> None:
+    (tmp_path / "ecom.toml").write_text('home = "from-file"\nsource = "file"\n')
+    env = {"ECOM_ANALYTICS_HOME": "from-environment"}
+    assert report(call("status", cwd=tmp_path))["lake"].endswith("/from-file/lake")
+    assert report(call("status", cwd=tmp_path, env=env))["lake"].endswith("/from-environment/lake")
+    assert report(call("status", "--home", "given", cwd=tmp_path, env=env))["lake"].endswith("/given/lake")
+
+
+def test_an_unknown_key_in_the_file_or_the_environment_is_an_error(tmp_path: Path) -> None:
+    done = call("status", cwd=tmp_path, env={"ECOM_ANALYTICS_TIMEZON": "UTC"})
+    assert done.returncode == 1
+    assert "timezon" in done.stderr
+    (tmp_path / "ecom.toml").write_text("thread = 2\n")
+    done = call("status", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "did you mean 'threads'" in done.stderr
+
+
+def test_demo_serves_and_says_where_and_refuses_to_mix(tmp_path: Path, folder: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ecom_analytics", "demo", "--events", "3000", "--port", "0"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        address = None
+        for line in process.stdout:
+            event = json.loads(line)
+            if event["event"] == "serving":
+                address = event["address"]
+                break
+        assert address
+        with urllib.request.urlopen(f"{address.rstrip('/')}/api/v1/kpis", timeout=30) as answer:
+            assert answer.status == 200
+        with urllib.request.urlopen(address, timeout=30) as answer:
+            assert b"<html" in answer.read()
+    finally:
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+        process.stdout.close()  # type: ignore[union-attr]
+        process.stderr.close()  # type: ignore[union-attr]
+    mixed = call("demo", "--no-serve", cwd=folder)
+    assert mixed.returncode == 1
+    assert "--home" in mixed.stderr
