@@ -108,9 +108,9 @@ export class Panel {
  * A real table in a box that scrolls and can have the focus.
  * Columns: {label, cell(row), number?, head?, minor?}; `minor` ones give way on narrow screens.
  */
-export function table(caption, columns, rows, { label } = {}) {
+export function table(caption, columns, rows) {
   const kind = (column) => [column.number && "num", column.minor && "minor"].filter(Boolean).join(" ") || null;
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label ?? caption },
+  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${caption}, as a table` },
     h("table", {},
       h("caption", { class: "sr" }, caption),
       h("thead", {}, h("tr", {}, columns.map((c) => h("th", { scope: "col", class: kind(c) }, c.label)))),
