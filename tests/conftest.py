@@ -1,4 +1,4 @@
-"""What every test has: a clean environment, a folder of its own, the shared data, and no skip that CI did not expect."""
+"""What every test has: a clean environment, its own folder, the shared data; and no skip that CI did not expect."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
     python tests/benchmarks/run.py --yardsticks ../shared/bench --events 2756101 30000000 --rounds 3
 
 Ours is ``ecom-analytics run FILE --no-export`` in a fresh folder, from the start of the process to its end, which
-comes after the warehouse is published. A yardstick is a program ``reference_*.py FILE FOLDER``. For each: wall time; the
-largest resident size of one process of its tree (VmHWM); the largest sum over the tree of proportional sizes (PSS,
+comes after the warehouse is published. A yardstick is a program ``reference_*.py FILE FOLDER``. For each: wall time;
+the largest resident size of one process of its tree (VmHWM); the largest sum over the tree of proportional sizes (PSS,
 sampled, so that shared pages count once). Ratios are of medians; the spread is that of the ratios of single rounds. The
 start-up times are the best of several.
 """
