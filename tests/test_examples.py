@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,13 +17,11 @@ from ecom_analytics.generate import generate
 pytest_plugins = ["s3_server"]
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-TESTED = {"custom_stage", "export_to_s3", "quickstart", "upload_to_s3"}
+TESTED = {"custom_stage", "embed_in_flask", "export_to_s3", "quickstart", "upload_to_s3"}
 
 
 def run(name: str, *arguments: str, **environment: str) -> str:
     """What the example prints, run as a program in the working directory."""
-    import os
-
     done = subprocess.run(
         [sys.executable, "-W", "error::ResourceWarning", EXAMPLES / f"{name}.py", *arguments],
         env={**os.environ, **environment},
@@ -99,3 +99,16 @@ def test_custom_stage_answers_from_the_lake_alone(shop):
     total = Warehouse(Settings(home=shop / "home")).sql("SELECT sum(views)::BIGINT AS views FROM daily").to_pylist()
     assert sum(int(line.split()[1]) for line in lines[1:]) == total[0]["views"]
     assert len(lines) == 25
+
+
+def test_embed_in_flask_serves_the_dashboard_under_a_prefix_to_staff_only(shop):
+    client = imported("embed_in_flask").make_app(str(shop / "home"), password="secret").test_client()
+    assert client.get("/").status_code == 200
+    assert client.get("/analytics/").status_code == 401
+    page = client.get("/analytics/", auth=("any", "secret"))
+    assert page.status_code == 200
+    for asset in re.findall(r'(?:href|src)="([^"#]+)"', page.text):
+        assert asset.startswith("/analytics/")
+        assert client.get(asset, auth=("any", "secret")).status_code == 200
+    meta = client.get("/analytics/api/v1/meta", auth=("any", "secret")).json
+    assert meta["meta"]["build_id"] == Warehouse(Settings(home=shop / "home")).current().build_id
