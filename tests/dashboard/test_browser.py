@@ -38,7 +38,7 @@ def _built(folder: Path, like: str, **shape: Any) -> Settings:
     from ecom_analytics.generate import generate
     from ecom_analytics.pipeline import Pipeline
 
-    settings = Settings(home=folder / "home")
+    settings = Settings(home=folder / "home", port=0)
     generate(folder / "events.csv", like=like, **shape)
     Pipeline(settings).run(folder / "events.csv", export=False)
     return settings
@@ -477,7 +477,7 @@ def test_a_new_build_is_picked_up_without_a_reload(browser: Browser, tmp_path: P
 def test_before_the_first_build_it_says_so_and_then_recovers(browser: Browser, tmp_path: Path) -> None:
     from ecom_analytics import Settings
 
-    with _serve(Settings(home=tmp_path / "home")) as address, visiting(browser, address) as visit:
+    with _serve(Settings(home=tmp_path / "home", port=0)) as address, visiting(browser, address) as visit:
         visit.page.clock.install()
         visit.open()
         assert visit.panel("timeseries").get_by_role("button", name="Try again").is_visible()
