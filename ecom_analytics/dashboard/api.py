@@ -143,8 +143,9 @@ class Api:
             endpoint = "api_" + name.replace("/", "_")
             to.add_url_rule(f"{prefix}/{name}", endpoint, self._view(name, as_csv=False), methods=["GET"])
             to.add_url_rule(f"{prefix}/{name}.csv", f"{endpoint}_csv", self._view(name, as_csv=True), methods=["GET"])
-        to.add_url_rule(f"{prefix}/", "api_unknown", _unknown, defaults={"route": ""})
-        to.add_url_rule(f"{prefix}/<path:route>", "api_unknown", _unknown)
+        methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+        to.add_url_rule(f"{prefix}/", "api_unknown", _unknown, defaults={"route": ""}, methods=methods)
+        to.add_url_rule(f"{prefix}/<path:route>", "api_unknown", _unknown, methods=methods)
 
     def _view(self, name: str, *, as_csv: bool) -> Callable[[], Response]:
         def view() -> Response:
@@ -218,4 +219,10 @@ def _page_url(more: str) -> str:
 
 
 def _unknown(route: str) -> Response:
+    from flask import request
+
+    if request.method not in ("GET", "HEAD"):
+        answer = problem(405, "Method not allowed", "the API only answers GET and HEAD")
+        answer.headers["Allow"] = "GET, HEAD"
+        return answer
     return problem(404, "No such route", f"there is no route {route!r}; the routes are {', '.join(sorted(ROUTES))}")

@@ -41,7 +41,6 @@ _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml",
 def make_blueprint(settings: Settings) -> Blueprint:
     """The dashboard over the warehouse of ``settings``."""
     from flask import Blueprint, Response, render_template, url_for
-    from werkzeug.exceptions import MethodNotAllowed
 
     made = Blueprint(NAME, "ecom_analytics.dashboard", template_folder="templates")
     generations = Generations(settings)
@@ -70,12 +69,6 @@ def make_blueprint(settings: Settings) -> Blueprint:
                 return Response(f"{generation.build.build_id}\n", mimetype="text/plain")
         except EcomError as error:
             return problem(503, "Not ready", error.message)
-
-    @made.errorhandler(MethodNotAllowed)
-    def only_get(error: MethodNotAllowed) -> Response:
-        answer = problem(405, "Method not allowed", "only GET and HEAD are")
-        answer.headers["Allow"] = ", ".join(sorted(error.valid_methods or ("GET", "HEAD")))
-        return answer
 
     @made.after_request
     def protect(answer: Response) -> Response:
