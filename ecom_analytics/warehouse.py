@@ -177,8 +177,9 @@ class Warehouse:
             ``.to_pylist()`` and ``.to_pandas()`` make it rows or a data frame.
         """
         with self.connect() as connection:
-            result: pa.Table = connection.execute(query, parameters).to_arrow_table()
-        return result
+            result: Any = connection.execute(query, parameters)
+            rows: pa.Table = result.to_arrow_table()
+        return rows
 
     def table(self, name: str) -> ir.Table:
         """A mart of the served build as an Ibis table.

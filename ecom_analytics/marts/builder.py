@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ecom_analytics import __version__
 from ecom_analytics.config import Settings
-from ecom_analytics.errors import BuildError, BusyError, EcomError, NotBuiltError, StorageFullError, TestsFailedError
+from ecom_analytics.disk import full, is_full, told_when_full
+from ecom_analytics.errors import BuildError, BusyError, EcomError, NotBuiltError, TestsFailedError
 from ecom_analytics.marts import lake, project, publication
 from ecom_analytics.progress import Progress, Watcher, ignore
 from ecom_analytics.reports import BuildReport, CheckResult, plain
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from ecom_analytics.marts.child import DbtProcess
 
 LOCK = ".lock"
+_RAISED = re.compile(r"\s*[\w.]+(Error|Exception): ")
+_LONGEST = 2_000
 
 
 class MartBuilder:
@@ -191,7 +194,7 @@ class MartBuilder:
             self._tell(f"{node['kind']} {node['name']}: {node['status']}", done, total)
         if broken:
             raise _broken(broken)
-        failed = [check for check in checks if check.status not in {"pass", "warn"}]
+        failed = [check for check in checks if check.status in {"fail", "error"}]
         if failed:
             raise _failed(failed)
         if done < total:
@@ -257,9 +260,9 @@ def _report(build: Build, *, built: bool, seconds: float) -> BuildReport:
 
 def _broken(nodes: list[dict[str, Any]]) -> EcomError:
     first = nodes[0]
-    message = " ".join(str(first["message"]).split())
-    if "No space left on device" in message:
-        return StorageFullError(f"model {first['name']}: {message}", hint=_FREE_SPACE)
+    message = _essence(str(first["message"]))
+    if is_full(message):
+        return full(f"model {first['name']}")
     others = f" (and {len(nodes) - 1} more)" if len(nodes) > 1 else ""
     out_of_memory = "Out of Memory" in message
     return BuildError(
@@ -269,6 +272,16 @@ def _broken(nodes: list[dict[str, Any]]) -> EcomError:
         else "nothing was published; the served build is untouched",
         models=[node["name"] for node in nodes],
     )
+
+
+def _essence(message: str) -> str:
+    """What dbt says, without its heading and without the traceback of a Python model."""
+    raised = [line for line in message.splitlines() if _RAISED.match(line)]
+    if "Traceback" in message and raised:
+        message = message[message.rindex(raised[-1]) :].strip().partition(": ")[2]
+    elif message.startswith(("Runtime Error in", "Compilation Error in", "Database Error in")):
+        message = message.partition("\n")[2] or message
+    return " ".join(message.split())[:_LONGEST]
 
 
 def _failed(checks: list[CheckResult]) -> TestsFailedError:
@@ -283,18 +296,16 @@ def _failed(checks: list[CheckResult]) -> TestsFailedError:
     )
 
 
-_FREE_SPACE = "free some space and run again; nothing half-written was kept"
-
-
 @contextmanager
 def _disk(folder: Path) -> Iterator[None]:
     """Say plainly what the disk refused."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise StorageFullError(f"no space left for the warehouse {folder}", hint=_FREE_SPACE) from error
-        raise BuildError(
-            f"the warehouse {folder} cannot be written: {error.strerror or error}",
-            hint="check that the folder is yours to write, or set warehouse to another one",
-        ) from error
+    with told_when_full(f"the warehouse {folder}"):
+        try:
+            yield
+        except OSError as error:
+            if is_full(error):
+                raise
+            raise BuildError(
+                f"the warehouse {folder} cannot be written: {error.strerror or error}",
+                hint="check that the folder is yours to write, or set warehouse to another one",
+            ) from error

@@ -119,14 +119,19 @@ class Manifest:
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        """Read dbt's file."""
+        return cls.read_dict(json.loads(path.read_text(encoding="utf-8")))
+
+    @classmethod
+    def read_dict(cls, raw: dict[str, Any]) -> Manifest:
+        """Read what dbt's file holds."""
         nodes = raw["nodes"].values()
-        models = [node for node in nodes if node["resource_type"] == "model"]
+        models = [node for node in nodes if node["resource_type"] == "model" and node["package_name"] == NAME]
         return cls(
             marts={node["name"]: _mart(node) for node in models if node["access"] == "public"},
             tests={node["unique_id"]: _test(node, raw["nodes"]) for node in nodes if node["resource_type"] == "test"},
             models=[node["name"] for node in models],
-            metrics=_metrics(models),
+            metrics={metric["name"]: _metric(metric) for metric in raw["metrics"].values()},
         )
 
 
@@ -147,11 +152,8 @@ def _test(node: dict[str, Any], nodes: dict[str, Any]) -> dict[str, Any]:
     return {"name": node["name"], "model": model, "column": node.get("column_name")}
 
 
-def _metrics(models: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for node in models:
-        found.update(node["config"].get("meta", {}).get("metrics", {}))
-    return found
+def _metric(metric: dict[str, Any]) -> dict[str, Any]:
+    return {"label": metric["label"], "description": metric["description"].strip(), **metric["config"]["meta"]}
 
 
 def _version(package: str) -> str:

@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +61,14 @@ def seal(database: Path, marts: Iterable[str], config: dict[str, Any]) -> dict[s
                 connection.execute(f'DROP {kind} "{name}" CASCADE')
         connection.execute("CHECKPOINT")
     rows = _verify(database, wanted)
-    for left in (database.with_name(database.name + ".wal"),):
-        if left.exists():
-            raise BuildError(f"{left} is not empty", hint="run it again")
+    log = database.with_name(f"{database.name}.wal")
+    if log.exists():
+        raise BuildError(f"{log} was not written back", hint="run it again; the served build is untouched")
     _sync(database)
     microseconds = as_of[0] if as_of else None
+    epoch = datetime.fromtimestamp(0, UTC)
     return {
-        "as_of": None if microseconds is None else datetime.fromtimestamp(0, UTC) + _microseconds(microseconds),
+        "as_of": None if microseconds is None else epoch + timedelta(microseconds=microseconds),
         "rows": rows,
         "capabilities": {source: list(names or []) for source, names in sorted(capabilities)},
     }
@@ -115,12 +116,6 @@ def _verify(database: Path, marts: list[str]) -> dict[str, int]:
             )
         counts = [connection.execute(f'SELECT count(*) FROM "{name}"').fetchone() for name in marts]
     return {name: int(count[0]) for name, count in zip(marts, counts, strict=True) if count}
-
-
-def _microseconds(value: int) -> Any:
-    from datetime import timedelta
-
-    return timedelta(microseconds=value)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -1,8 +1,8 @@
 """The process that runs dbt: loads it, parses the project, waits for the word, builds.
 
-Started by :mod:`ecom_analytics.marts.child`. Its arguments are one JSON object, the word is one line of JSON on standard
-input, and what it has to say are lines of JSON on standard output. Whatever dbt prints goes to the log. When standard
-input closes, because the parent is done or dead, the process ends at once.
+Started by :mod:`ecom_analytics.marts.child`. Its arguments are one JSON object, the word is one line of JSON on
+standard input, and what it has to say are lines of JSON on standard output. Whatever dbt prints goes to the log. When
+standard input closes, because the parent is done or dead, the process ends at once.
 """
 
 from __future__ import annotations
