@@ -1,0 +1,143 @@
+"""Each rule of the built-in source formats, proven by the row that breaks it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from ecom_analytics import Ingestor, Settings, Stager, plugins
+from ecom_analytics.staging import rejected, snapshot
+
+ROCKET = "timestamp,visitorid,event,itemid,transactionid"
+GOOD_ROCKET = "1433221332117,257597,view,355908,"
+SHOP = "event_ts,event_type,visitor_id,product_id,quantity,unit_price"
+GOOD_SHOP = "2026-01-05T10:00:00Z,view,v1,p1,1,9.99"
+
+
+def stage(settings: Settings, source_format: str, *lines: str) -> tuple[list[dict[str, Any]], list[tuple[int, str]]]:
+    """The staged rows, and (line, rule) of the rejected ones."""
+    path = settings.home / "events.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
+    Ingestor(settings).ingest(path, source_format=source_format)
+    Stager(settings).stage()
+    rows = [row for file in snapshot(settings).files for row in pq.ParquetFile(file).read().to_pylist()]
+    bad = [(row["source_line"], row["rule"]) for row in rejected(settings)[1]]
+    return sorted(rows, key=lambda row: row["source_line"]), bad
+
+
+@pytest.mark.parametrize(
+    ("row", "rule"),
+    [
+        (",257597,view,355908,", "bad_timestamp"),
+        ("-5,257597,view,355908,", "bad_timestamp"),
+        ("soon,257597,view,355908,", "bad_timestamp"),
+        ("14332213321171433221332117,257597,view,355908,", "bad_timestamp"),
+        ("1433221332,257597,view,355908,", "bad_timestamp"),  # seconds: 1970
+        ("4102444800000,257597,view,355908,", "bad_timestamp"),  # 2100
+        ("1433221332117,,view,355908,", "missing_visitor_id"),
+        ("1433221332117,257597,viewed,355908,", "unknown_event_type"),
+        ("1433221332117,257597,,355908,", "unknown_event_type"),
+        ("1433221332117,257597,view,,", "missing_product_id"),
+        ("1433221332117,257597,transaction,355908,", "missing_transaction_id"),
+        ("1433221332117,257597,view,355908", "too_few_fields"),
+        ("1433221332117,257597,view,355908,,", "too_many_fields"),
+        ('1433221332117,"257597,view,355908,', "bad_quoting"),
+    ],
+)
+def test_retailrocket_rejects_what_breaks_a_rule_and_only_that(row: str, rule: str, settings: Settings) -> None:
+    rows, bad = stage(settings, "retailrocket", ROCKET, GOOD_ROCKET, row)
+    assert bad == [(3, rule)]
+    assert [r["source_line"] for r in rows] == [2]
+
+
+def test_retailrocket_keeps_ids_exactly(settings: Settings) -> None:
+    rows, bad = stage(
+        settings,
+        "retailrocket",
+        ROCKET,
+        "1433221332117,9223372036854775807,transaction,007,14418.0",
+        "1433221332118,18446744073709551617,view,1.50,",
+        "1433221332119.0,12.0,view,a.0,",
+    )
+    assert bad == []
+    assert [(r["visitor_id"], r["product_id"], r["transaction_id"]) for r in rows] == [
+        ("9223372036854775807", "007", "14418"),
+        ("18446744073709551617", "1.50", None),
+        ("12", "a.0", None),
+    ]
+    assert rows[0]["event_ts"] == datetime(2015, 6, 2, 5, 2, 12, 117_000, UTC)
+    assert rows[2]["event_ts"] == datetime(2015, 6, 2, 5, 2, 12, 119_000, UTC)
+    assert [r["event_type"] for r in rows] == ["purchase", "view", "view"]
+
+
+@pytest.mark.parametrize(
+    ("row", "rule"),
+    [
+        ("2026-01-05,view,v1,p1,1,9.99", "bad_timestamp"),
+        ("2026-02-30T10:00:00Z,view,v1,p1,1,9.99", "bad_timestamp"),
+        ("2026-01-05T25:00:00Z,view,v1,p1,1,9.99", "bad_timestamp"),
+        ("1989-12-31T23:59:59Z,view,v1,p1,1,9.99", "bad_timestamp"),
+        ("2100-01-01T00:00:00Z,view,v1,p1,1,9.99", "bad_timestamp"),
+        ("2026-01-05T10:00:00Z,look,v1,p1,1,9.99", "unknown_event_type"),
+        ("2026-01-05T10:00:00Z,view,,p1,1,9.99", "missing_visitor_id"),
+        ("2026-01-05T10:00:00Z,view,v1,p1,one,9.99", "bad_number"),
+        ("2026-01-05T10:00:00Z,view,v1,p1,1,9.99999", "bad_number"),  # would be rounded
+        ("2026-01-05T10:00:00Z,view,v1,p1,1,1e3", "bad_number"),
+        ("2026-01-05T10:00:00Z,view,v1,p1,1,999999999999999", "bad_number"),
+    ],
+)
+def test_canonical_rejects_what_breaks_a_rule_and_only_that(row: str, rule: str, settings: Settings) -> None:
+    rows, bad = stage(settings, "canonical", SHOP, GOOD_SHOP, row)
+    assert bad == [(3, rule)]
+    assert [r["source_line"] for r in rows] == [2]
+
+
+def test_canonical_reads_offsets_and_exact_decimals(settings: Settings) -> None:
+    rows, bad = stage(
+        settings,
+        "canonical",
+        SHOP,
+        "2026-01-05T10:00:00.123456+02:00,view,v1,p1,0.5,99999999999999.9999",
+        "2026-01-05 10:00:00,view,v2,p1,,-1.10000",
+    )
+    assert bad == []
+    assert rows[0]["event_ts"] == datetime(2026, 1, 5, 8, 0, 0, 123_456, UTC)
+    assert (rows[0]["quantity"], rows[0]["unit_price"]) == (Decimal("0.5000"), Decimal("99999999999999.9999"))
+    assert rows[1]["event_ts"] == datetime(2026, 1, 5, 10, tzinfo=UTC)
+    assert (rows[1]["quantity"], rows[1]["unit_price"]) == (None, Decimal("-1.1000"))
+
+
+TIMES = [
+    "2026-01-05T10:00:00Z", "2026-01-05 10:00:00.5", "2026-12-31T23:59:59.999999-11:00", "2024-02-29T00:00:00Z",
+    "2023-02-29T00:00:00Z", "2026-01-05T10:00:00+14:00", "2026-01-05T24:00:00Z", "2026-01-05T10:00:60Z",
+    "2099-12-31T23:59:59.999999Z", "2100-01-01T00:00:00Z", "1990-01-01T00:00:00Z", "1990-01-01T00:00:00+00:01",
+    "2026-1-5T10:00:00Z", "x", "2026-01-05T10:00Z", " 2026-01-05T10:00:00Z", "2026-01-05T10:00:00.1234567Z",
+    "633830400000", "631152000000", "631151999999", "4102444799999", "4102444800000", "1433221332117.0",
+    "1433221332117.5", "+1433221332117", "1433221332117 ", "٣٤٣٣٢٢١٣٣٢١١٧",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["retailrocket", "canonical"])
+def test_a_time_means_the_same_when_slicing_and_when_staging(name: str, settings: Settings) -> None:
+    """``timestamp`` (which cuts files into days) and the staging expression are two writings of one rule."""
+    header, row = (ROCKET, "{},1,view,2,") if name == "retailrocket" else (SHOP, "{},view,v,p,1,1")
+    rows, _ = stage(settings, name, header, *(row.format(text) for text in TIMES))
+    staged = {r["source_line"]: r["event_ts"] for r in rows}
+    source_format = plugins.load("source_formats", name)()
+    for line, text in enumerate(TIMES, 2):
+        assert staged.get(line) == source_format.timestamp(text), text
+
+
+@pytest.mark.parametrize("name", plugins.names("source_formats"))
+def test_each_format_tells_its_files_from_the_others(name: str, tmp_path: Path) -> None:
+    samples = {"retailrocket": ROCKET, "canonical": SHOP}
+    for other, header in samples.items():
+        confidence = plugins.load("source_formats", name)().detect((header + "\n").encode())
+        assert (confidence > 0.5) == (other == name)
+    assert plugins.load("source_formats", name)().detect(b"\x00\xff\xfe") == 0
