@@ -37,6 +37,11 @@ export async function get(route, query, extra, signal) {
   }
 }
 
+const sentence = (text) => {
+  const whole = text[0].toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(whole) ? whole : `${whole}.`;
+};
+
 async function problem(response) {
   let body = {};
   try {
@@ -44,11 +49,7 @@ async function problem(response) {
   } catch {
     // Not JSON, such as a proxy's page: the status has to do.
   }
-  const wrong = (body.errors ?? []).map((one) => {
-    const allowed = Array.isArray(one.allowed) ? one.allowed.join(", ") : one.allowed;
-    return `${one.parameter}=${one.value}${allowed ? ` (allowed: ${allowed})` : ""}`;
-  });
-  const said = body.detail || body.title || `The server answered with status ${response.status}.`;
-  const missing = wrong.filter((text) => !said.includes(text.split(" ")[0]));
-  return new ApiError([said, missing.join("; ")].filter(Boolean).join(" "), { status: response.status, errors: body.errors });
+  const said = body.detail || body.title || `The server answered with status ${response.status}`;
+  const unsaid = (body.errors ?? []).filter((one) => !said.includes(one.parameter)).map((one) => `${one.parameter} is ${one.value}, allowed: ${one.allowed}`);
+  return new ApiError([said, ...unsaid].map(sentence).join(" "), { status: response.status, errors: body.errors });
 }

@@ -31,6 +31,7 @@ let asked = null;
 const page = {
   about: null,
   moneyReason: null,
+  failure: null,
   range: () => current?.range,
   bounds: () => (page.about?.first_date ? { first: page.about.first_date, last: page.about.last_date } : null),
   go: (next) => { if (state.write(next)) refresh(); },
@@ -62,10 +63,15 @@ async function load(name, query, signal, before) {
   panel.csvFor(query, extra);
   try {
     const [answer] = await Promise.all([get(route, query, extra, signal), before]);
-    if (!signal.aborted) render(panel, answer, page);
+    if (signal.aborted) return;
+    if (name === "kpis") page.failure = null;
+    render(panel, answer, page);
   } catch (error) {
+    await before;
     if (signal.aborted || error.name === "AbortError") return;
-    panel.failed(error, refresh);
+    if (name === "kpis") page.failure = error.message;
+    else if (page.failure === error.message) return void panel.waiting();
+    panel.failed(error, error.status === 400 ? ["Show the last 28 days", () => page.go({})] : ["Try again", refresh]);
   }
 }
 
@@ -98,7 +104,7 @@ export async function refresh() {
 function freshness(error) {
   const line = $("#freshness");
   if (!page.about) {
-    line.textContent = error?.message ?? "";
+    line.textContent = "";
     return;
   }
   const { as_of: asOf, built_at: builtAt, build_id: build, timezone } = page.about;

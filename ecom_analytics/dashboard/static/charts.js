@@ -46,7 +46,7 @@ export function chart({ label, points, spec, horizontal = false, tooltip, axis, 
     const [valueAxis, nameAxis] = horizontal ? ["x", "y"] : ["y", "x"];
     options.scales[valueAxis].ticks.callback = axis;
     if (names) options.scales[nameAxis].ticks.callback = names;
-    if (!horizontal) Object.assign(options.scales.x.ticks, { autoSkip: true, autoSkipPadding: 18, maxTicksLimit: 8 });
+    Object.assign(options.scales[nameAxis].ticks, names ? { autoSkip: true, autoSkipPadding: 18, maxTicksLimit: 8 } : { autoSkip: false });
     options.plugins = { legend: { display: false }, tooltip: tooltipOptions(c, tooltip) };
     return { ...spec(c), options };
   };

@@ -83,6 +83,6 @@ export function show(meta, bounds) {
     $("#earlier").disabled = !state.shifted({ from, to }, -1, bounds);
     $("#later").disabled = !state.shifted({ from, to }, 1, bounds);
   }
-  const compared = meta.compare_range ? ` compared with ${format.range(meta.compare_range.from, meta.compare_range.to)}` : "";
+  const compared = meta.compare_range && !(bounds && meta.compare_range.to < bounds.first) ? ` compared with ${format.range(meta.compare_range.from, meta.compare_range.to)}` : "";
   $("#range-text").textContent = `${format.range(from, to)}${compared}`;
 }

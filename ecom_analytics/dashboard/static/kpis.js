@@ -32,7 +32,7 @@ function shown(figure, meta, about) {
 }
 
 function delta(figure, meta, about) {
-  if (!meta.compare_range) return [];
+  if (!meta.compare_range || (about?.first_date && meta.compare_range.to < about.first_date)) return [];
   const now = format.range(meta.range.from, meta.range.to);
   const before = format.range(meta.compare_range.from, meta.compare_range.to);
   const quiet = (text, why) => described(h("span", { class: "delta delta-none", tabindex: "0", role: "note" }, text), why);

@@ -90,7 +90,7 @@ export function users(panel, { data, meta }, page) {
     { label: "User", head: true, cell: (u) => u.user_id }, { label: "Transactions", number: true, cell: (u) => count(u.transactions) },
     { label: "Sessions", number: true, cell: (u) => count(u.sessions) }, { label: "Views", number: true, minor: true, cell: (u) => count(u.views) },
   ];
-  if (money) columns.push({ label: "Revenue", number: true, cell: (u) => format.value(u.net_value, "money") });
+  if (money) columns.push({ label: "Net order value", number: true, cell: (u) => format.value(u.net_value, "money") });
   panel.showChart(graph, () => table("Top users by transactions", columns, rows));
 }
 
@@ -133,6 +133,9 @@ export function funnel(panel, { data, meta }, page) {
   })), h("p", { class: "foot-note" }, `${data.unit === "session" ? "Sessions" : "Visitors"} that started in ${spanOf(meta)}.`));
 }
 
+/** Text whose parts between backticks are code. */
+const withCode = (text) => (text ?? "").split("`").map((part, i) => (i % 2 ? h("code", {}, part) : part));
+
 const SIGNS = { warning: "!", info: "i" };
 
 export function notices(panel, { data }, page) {
@@ -145,7 +148,7 @@ export function notices(panel, { data }, page) {
       h("span", { class: "notice-sign", "aria-hidden": "true" }, SIGNS[notice.level] ?? "i"),
       h("div", {}, h("p", { class: "notice-title" }, h("span", { class: "sr" }, `${notice.level === "warning" ? "Warning" : "Note"}: `), notice.title,
         notice.count != null && h("span", { class: "notice-count" }, count(notice.count))),
-      h("p", { class: "notice-detail" }, notice.detail, notice.kind === "conflicts" && [" ", h("a", { href: page.link("conflicts.csv"), download: true }, "Files and lines (CSV)")])))))
+      h("p", { class: "notice-detail" }, withCode(notice.detail), notice.kind === "conflicts" && [" ", h("a", { href: page.link("conflicts.csv"), download: true }, "Files and lines (CSV)")])))))
     : h("p", { class: "quiet" }, "Nothing to report: every row was read and used once.");
   const tests = page.about?.tests && h("p", { class: "foot-note" }, `${format.plural(page.about.tests.pass, "data test")} passed${page.about.tests.warn ? `, ${page.about.tests.warn} with a warning` : ""} before this build was published.`);
   panel.show(...[account, list, tests].filter(Boolean));

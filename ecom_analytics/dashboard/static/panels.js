@@ -66,14 +66,20 @@ export class Panel {
     this.#tools(false, false);
   }
 
-  failed(error, retry) {
-    this.#message("failed", "These figures could not be loaded", [h("button", { type: "button", class: "button", onclick: retry }, "Try again")], error.message, "alert");
+  failed(error, [label, action]) {
+    this.#message("failed", "These figures could not be loaded", [h("button", { type: "button", class: "button", onclick: action }, label)], error.message, "alert");
     this.#tools(false, false);
   }
 
-  #message(kind, text, actions, detail, role) {
+  /** The same failure as the page's own, which is told once, at the top. */
+  waiting() {
+    this.#message("empty", "Nothing to show yet");
+    this.#tools(false, false);
+  }
+
+  #message(kind, text, actions = [], detail = "", role = null) {
     this.#content = null;
-    this.#fill([h("div", { class: `message ${kind}`, role }, h("p", { class: "message-text" }, text), detail && h("p", { class: "message-detail" }, detail), ...actions)]);
+    this.#fill([h("div", { class: `message ${kind}`, role }, h("p", { class: "message-text" }, text), detail ? h("p", { class: "message-detail" }, detail) : null, ...actions)]);
   }
 
   #tools(table, csv) {
