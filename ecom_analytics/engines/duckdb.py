@@ -61,6 +61,7 @@ class DuckDBEngine:
 
         self.scratch = scratch
         self.reading = Reading()
+        self._failure: Exception | None = None
         self.backend: Backend = ibis.duckdb.connect(
             ":memory:",
             threads=settings.threads,
@@ -79,8 +80,17 @@ class DuckDBEngine:
         self.backend.disconnect()
 
     def execute(self, sql: str, parameters: Sequence[Any] | dict[str, Any] | None = None) -> Any:
-        """Run one statement on the connection that Ibis uses."""
-        return self.backend.con.execute(sql, parameters)
+        """Run one statement on the connection that Ibis uses.
+
+        An error of ours that was raised while DuckDB drew rows from a reader comes out as it was raised.
+        """
+        try:
+            return self.backend.con.execute(sql, parameters)
+        except Exception as error:
+            failure, self._failure = self._failure, None
+            if failure is not None:
+                raise failure from error
+            raise
 
     def rows(self, sql: str, parameters: Sequence[Any] | dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a query."""
@@ -96,11 +106,19 @@ class DuckDBEngine:
             [(name, pa.string()) for name in columns]
             + [("source_line", pa.int64()), ("batch_id", pa.dictionary(pa.int32(), pa.string())), ("source", pa.dictionary(pa.int32(), pa.string()))]
         )
-        batches = self._batches(files, columns, delimiter, optional, schema)
+        batches = self._kept(self._batches(files, columns, delimiter, optional, schema))
         reader = pa.RecordBatchReader.from_batches(schema, batches)
         name = f"raw_{id(reader)}"
         self.backend.con.register(name, reader)
         return self.backend.table(name)
+
+    def _kept(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The batches; an error on the way is kept for :meth:`execute`, since DuckDB makes text of it."""
+        try:
+            yield from batches
+        except Exception as error:
+            self._failure = error
+            raise
 
     def _batches(
         self,

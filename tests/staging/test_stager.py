@@ -1,0 +1,252 @@
+"""The Stager beyond exactness: its one commit point, its refusals, and what a crash may leave."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import ibis
+import pytest
+from deltalake import DeltaTable
+
+from ecom_analytics import Ingestor, Settings, Stager
+from ecom_analytics.errors import AccountingError, BusyError, InputError, SchemaError
+from ecom_analytics.events import EVENT_TYPES
+from ecom_analytics.lake import STAGED
+from ecom_analytics.progress import Progress
+from ecom_analytics.staging import snapshot, stager, tables
+from ecom_analytics.staging.validation import validate
+
+SHOP = "event_ts,event_type,visitor_id,product_id,source_event_id\n"
+
+
+def ingest(settings: Settings, *rows: str, name: str = "events.csv") -> str:
+    path = settings.home / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(SHOP + "".join(f"{row}\n" for row in rows))
+    (batch,) = Ingestor(settings).ingest(path).batches
+    return batch.batch_id
+
+
+def row(minute: int, visitor: str = "v", event_id: str = "", day: str = "2026-01-05") -> str:
+    return f"{day}T10:{minute:02d}:00Z,view,{visitor},p,{event_id}"
+
+
+def root(settings: Settings) -> Path:
+    return Path(settings.lake) / "staged"
+
+
+def parquet_files(settings: Settings) -> set[Path]:
+    return {path for path in root(settings).rglob("*.parquet") if "_delta_log" not in path.parts}
+
+
+def test_other_readers_see_the_staged_tables_as_plain_delta(settings: Settings) -> None:
+    ingest(settings, row(0), row(0), row(5), "nonsense,view,v,p,")
+    Stager(settings).stage()
+    tables_ = {name: DeltaTable(root(settings) / name) for name in STAGED}
+    assert {name: table.to_pyarrow_dataset().count_rows() for name, table in tables_.items()} == {
+        "events": 2,
+        "duplicates": 1,
+        "rejected": 1,
+        "batches": 1,
+    }
+    assert all(table.protocol().min_reader_version == 1 for table in tables_.values())
+    assert tables_["events"].metadata().partition_columns == ["event_date"]
+    (duplicate,) = tables_["duplicates"].to_pyarrow_table().to_pylist()
+    assert (duplicate["source_line"], duplicate["kept_line"]) == (3, 2)
+    (bad,) = tables_["rejected"].to_pyarrow_table().to_pylist()
+    assert (bad["source_line"], bad["rule"], bad["raw_text"]) == (5, "bad_timestamp", "nonsense,view,v,p,")
+
+
+def test_a_stage_without_a_new_batch_does_nothing(settings: Settings) -> None:
+    ingest(settings, row(0))
+    first = Stager(settings).stage()
+    before = {path: path.stat().st_mtime_ns for path in root(settings).rglob("*")}
+    again = Stager(settings).stage()
+    assert (again.stage_id, again.new_batches, again.version) == (None, 0, first.version)
+    assert {path: path.stat().st_mtime_ns for path in root(settings).rglob("*")} == before
+
+
+def test_staging_an_empty_lake_gives_an_empty_report(settings: Settings) -> None:
+    report = Stager(settings).stage()
+    assert (report.records, report.staged, report.version) == (0, 0, 0)
+    assert snapshot(settings).files == []
+
+
+def test_a_batch_of_rejects_only_counts(settings: Settings) -> None:
+    ingest(settings, "nonsense,view,v,p,")
+    report = Stager(settings).stage()
+    assert (report.records, report.staged, report.rejected, report.version) == (1, 0, 1, 1)
+    assert Stager(settings).stage().stage_id is None
+
+
+def test_only_the_days_that_a_batch_touches_are_written(settings: Settings) -> None:
+    ingest(settings, *(row(0, day=f"2026-01-{day:02d}") for day in range(1, 11)))
+    assert Stager(settings).stage().days == 10
+    ingest(settings, row(30, visitor="w", day="2026-01-04"), name="late.csv")
+    assert Stager(settings).stage().days == 1
+
+
+def test_of_two_stagers_at_once_one_commits_and_the_other_computes_anew(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have read the same state when they commit; they touch different days, which Delta alone would let pass."""
+    ingest(settings, row(0))
+    Stager(settings).stage()
+    ingest(settings, row(0, day="2026-01-08"), name="b.csv")
+    together, attempts = threading.Barrier(2, timeout=60), []
+    compute = stager._Attempt.compute
+
+    def computed(self: Any, scratch: Path) -> Any:
+        judged = compute(self, scratch)
+        attempts.append(1)
+        if len(attempts) <= 2:
+            together.wait()
+        return judged
+
+    monkeypatch.setattr(stager._Attempt, "compute", computed)
+    reports: list[Any] = []
+    threads = [threading.Thread(target=lambda: reports.append(Stager(settings).stage())) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(report.new_batches for report in reports) == [0, 1]
+    assert [report.staged for report in reports] == [2, 2]
+    account = snapshot(settings).account
+    assert account.adds_up
+    assert account.records == 2
+
+
+def test_a_stager_that_always_loses_gives_up_and_leaves_nothing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest(settings, row(0))
+    commit = tables.commit
+
+    def lost(table: Any, name: str, *arguments: Any, **more: Any) -> None:
+        if name == "events":
+            raise BusyError("another writer")
+        commit(table, name, *arguments, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stager, "commit", lost)
+        with pytest.raises(BusyError):
+            Stager(settings).stage()
+    assert parquet_files(settings) == set()
+    assert Stager(settings).stage().staged == 1
+
+
+@pytest.mark.parametrize("point", ["duplicates", "rejected", "batches", "events", "after"])
+def test_a_process_killed_at_any_commit_leaves_what_the_next_stage_makes_whole(point: str, settings: Settings) -> None:
+    """SIGKILL right before each commit, and between the last one and the clean-up."""
+    ingest(settings, row(0), row(0), row(9, event_id="x"))
+    Stager(settings).stage()
+    # an earlier "x": the one above becomes a duplicate, and the day's duplicates are written anew
+    ingest(settings, row(1, event_id="x"), row(0), "nonsense,view,v,p,", name="more.csv")
+    code = (
+        "import os, signal, sys\n"
+        "from ecom_analytics import Settings, Stager\n"
+        "from ecom_analytics.staging import stager\n"
+        "commit, point = stager.commit, sys.argv[2]\n"
+        "def killed(table, name, adds, removes=(), **more):\n"
+        "    if name == point or (point == 'after' and removes and name == 'duplicates'):\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    commit(table, name, adds, removes, **more)\n"
+        "stager.commit = killed\n"
+        "Stager(Settings(home=sys.argv[1])).stage()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(settings.home), point], env=os.environ, check=False)
+    assert done.returncode == -9
+    interim = snapshot(settings).account
+    assert interim.adds_up
+    assert interim.records == (6 if point == "after" else 3)
+    report = Stager(settings).stage()
+    assert (report.records, report.staged, report.duplicates, report.rejected) == (6, 2, 3, 1)
+    assert report.new_batches == (0 if point == "after" else 1)
+
+
+def test_records_that_do_not_add_up_are_not_committed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    ingest(settings, row(0), row(1))
+    from ecom_analytics.engines.duckdb import DuckDBEngine
+
+    rows = DuckDBEngine.rows
+
+    def forgetful(self: Any, sql: str, parameters: Any = None) -> Any:
+        if "FROM parsed WHERE reject_rule IS NULL GROUP BY" in sql:
+            self.execute("DELETE FROM parsed WHERE source_line = 3")
+        return rows(self, sql, parameters)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DuckDBEngine, "rows", forgetful)
+        with pytest.raises(AccountingError, match="2 records came in, but 1 staged"):
+            Stager(settings).stage()
+    assert parquet_files(settings) == set()
+    assert Stager(settings).stage().staged == 2
+
+
+def test_progress_counts_bytes_and_days(settings: Settings) -> None:
+    ingest(settings, row(0), row(0, day="2026-01-06"))
+    seen: list[Progress] = []
+    Stager(settings, watch=seen.append).stage()
+    assert all(progress.stage == "stage" for progress in seen)
+    assert any(p.unit == "days" and (p.done, p.total) == (2, 2) for p in seen)
+
+
+def test_a_batch_whose_bytes_lost_a_column_names_the_file(settings: Settings) -> None:
+    batch = ingest(settings, row(0), name="lost.csv")
+    stored = Path(settings.lake) / "raw" / "default" / "objects" / batch
+    stored.chmod(0o644)
+    stored.write_text("event_ts,visitor_id\n2026-01-05T10:00:00Z,v\n")
+    with pytest.raises(InputError, match="lost.csv"):
+        Stager(settings).stage()
+
+
+EVENT = {
+    "event_ts": "2026-01-05 10:00:00+00",
+    "event_date": "2026-01-05",
+    "event_type": "view",
+    "visitor_id": "v",
+    "session_start": "2026-01-05 10:00:00+00",
+    "source": "s",
+    "batch_id": "b",
+    "source_line": 2,
+}
+TYPES = {"event_ts": "timestamp('UTC', 6)", "session_start": "timestamp('UTC', 6)", "event_date": "date", "source_line": "int64"}
+
+
+def relation(**changed: Any) -> Any:
+    connection = ibis.duckdb.connect(threads=1)
+    connection.raw_sql("SET TimeZone = 'UTC'")
+    kinds = {"event_ts": "TIMESTAMPTZ", "session_start": "TIMESTAMPTZ", "event_date": "DATE", "source_line": "BIGINT"}
+    columns = ", ".join(f"{name} {kinds.get(name, 'VARCHAR')}" for name in EVENT)
+    connection.raw_sql(f"CREATE TABLE events ({columns})")
+    connection.con.execute(f"INSERT INTO events VALUES ({', '.join('?' * len(EVENT))})", [*{**EVENT, **changed}.values()])
+    return connection.table("events")
+
+
+def test_a_good_event_keeps_the_schema() -> None:
+    validate(relation())
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        *(({name: None}, name) for name in EVENT),
+        ({"event_type": "viewed"}, EVENT_TYPES[0]),
+        ({"session_start": "2026-01-05 10:00:01+00"}, "session_starts_before_its_events"),
+    ],
+)
+def test_pandera_names_what_breaks_the_schema(changed: dict[str, Any], named: str) -> None:
+    with pytest.raises(SchemaError, match=named):
+        validate(relation(**changed))
+
+
+def test_pandera_refuses_a_wrong_type() -> None:
+    table = relation()
+    with pytest.raises(SchemaError, match="source_line"):
+        validate(table.mutate(source_line=table.source_line.cast("string")))
