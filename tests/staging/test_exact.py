@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from ecom_analytics import Ingestor, Settings, Stager
 from ecom_analytics.staging.state import load
-from tests.staging.oracle import Event, stage
+from staging.oracle import Event, stage
 
 MIDNIGHT = datetime(2026, 3, 29, tzinfo=UTC)  # near the hour that Europe skips
 KINDS = {"view": "view", "add_to_cart": "addtocart", "purchase": "transaction"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from tests.staging.oracle import Event, stage
+from staging.oracle import Event, stage
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
