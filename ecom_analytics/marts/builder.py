@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -13,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ecom_analytics import __version__
 from ecom_analytics.config import Settings
-from ecom_analytics.disk import full, is_full, told_when_full
-from ecom_analytics.errors import BuildError, BusyError, EcomError, NotBuiltError, TestsFailedError
-from ecom_analytics.marts import lake, project, publication
+from ecom_analytics.disk import is_full, told_when_full
+from ecom_analytics.errors import BuildError, BusyError, NotBuiltError
+from ecom_analytics.marts import lake, project, publication, results
 from ecom_analytics.progress import Progress, Watcher, ignore
 from ecom_analytics.reports import BuildReport, CheckResult, plain
 from ecom_analytics.warehouse import Build, Warehouse
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from ecom_analytics.marts.child import DbtProcess
 
 LOCK = ".lock"
-_RAISED = re.compile(r"\s*[\w.]+(Error|Exception): ")
-_LONGEST = 2_000
 
 
 class MartBuilder:
@@ -98,7 +95,11 @@ class MartBuilder:
             with ExitStack() as stack:
                 stack.enter_context(self.lock())
                 self._held.push(stack.pop_all())
-            self._start()
+            try:
+                self._start()
+            except BaseException:
+                self.close()
+                raise
 
     def close(self) -> None:
         """Let go of what :meth:`warm_up` started and was not used."""
@@ -133,11 +134,11 @@ class MartBuilder:
                 snapshot = read_snapshot(self.settings)
                 served = None if force else self._up_to_date(snapshot.version)
                 if served is not None:
-                    return _report(served, built=False, seconds=time.perf_counter() - started)
+                    return results.report(served, built=False, seconds=time.perf_counter() - started)
                 with _disk(self._folder):
                     build = self._build(snapshot)
                 self._tell(f"published build {build.build_id}")
-                return _report(build, built=True, seconds=time.perf_counter() - started)
+                return results.report(build, built=True, seconds=time.perf_counter() - started)
             finally:
                 self.close()
 
@@ -187,16 +188,16 @@ class MartBuilder:
         done = 0
         for node in dbt.build(word):
             if node["kind"] == "test":
-                checks.append(_check(node, manifest.tests.get(node["id"], {})))
+                checks.append(results.check(node, manifest.tests.get(node["id"], {})))
             elif node["kind"] == "model" and node["status"] == "error":
                 broken.append(node)
             done += node["kind"] in {"model", "test"}
             self._tell(f"{node['kind']} {node['name']}: {node['status']}", done, total)
         if broken:
-            raise _broken(broken)
+            raise results.broken(broken)
         failed = [check for check in checks if check.status in {"fail", "error"}]
         if failed:
-            raise _failed(failed)
+            raise results.failed(failed)
         if done < total:
             raise BuildError(f"dbt ran {done} of {total} models and tests", hint="run it again")
         return checks
@@ -228,72 +229,6 @@ class MartBuilder:
 
     def _tell(self, message: str, done: int | None = None, total: int | None = None) -> None:
         self._watch(Progress("build", message, done, total, "models"))
-
-
-def _check(node: dict[str, Any], test: dict[str, Any]) -> CheckResult:
-    return CheckResult(
-        name=test.get("name", node["name"]),
-        model=test.get("model", ""),
-        column=test.get("column"),
-        status=node["status"],
-        failures=int(node["failures"] or 0),
-        message=node["message"] or "",
-    )
-
-
-def _report(build: Build, *, built: bool, seconds: float) -> BuildReport:
-    info = build.info
-    checks = [CheckResult(**check) for check in info["checks"]]
-    rows = {name: mart["rows"] for name, mart in info["marts"].items()}
-    return BuildReport(
-        build_id=build.build_id,
-        built=built,
-        path=build.path,
-        rows=rows,
-        tests=len(checks),
-        warnings=tuple(check for check in checks if check.status == "warn"),
-        conflicts=rows["conflicts"],
-        as_of=datetime.fromisoformat(info["as_of"]) if info["as_of"] else None,
-        seconds=seconds,
-    )
-
-
-def _broken(nodes: list[dict[str, Any]]) -> EcomError:
-    first = nodes[0]
-    message = _essence(str(first["message"]))
-    if is_full(message):
-        return full(f"model {first['name']}")
-    others = f" (and {len(nodes) - 1} more)" if len(nodes) > 1 else ""
-    out_of_memory = "Out of Memory" in message
-    return BuildError(
-        f"model {first['name']} failed{others}: {message}",
-        hint="raise the setting memory_limit"
-        if out_of_memory
-        else "nothing was published; the served build is untouched",
-        models=[node["name"] for node in nodes],
-    )
-
-
-def _essence(message: str) -> str:
-    """What dbt says, without its heading and without the traceback of a Python model."""
-    raised = [line for line in message.splitlines() if _RAISED.match(line)]
-    if "Traceback" in message and raised:
-        message = message[message.rindex(raised[-1]) :].strip().partition(": ")[2]
-    elif message.startswith(("Runtime Error in", "Compilation Error in", "Database Error in")):
-        message = message.partition("\n")[2] or message
-    return " ".join(message.split())[:_LONGEST]
-
-
-def _failed(checks: list[CheckResult]) -> TestsFailedError:
-    named = ", ".join(
-        f"{check.name} ({check.failures} failures)" if check.status == "fail" else f"{check.name} ({check.message})"
-        for check in checks
-    )
-    return TestsFailedError(
-        f"{len(checks)} of the tests failed: {named}",
-        hint="nothing was published; look at the events behind the failures, or correct the test",
-        checks=plain(checks),
-    )
 
 
 @contextmanager

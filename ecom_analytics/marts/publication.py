@@ -51,24 +51,21 @@ def seal(database: Path, marts: Iterable[str], config: dict[str, Any]) -> dict[s
     import duckdb
 
     wanted = sorted(marts)
-    with duckdb.connect(str(database), config=config) as connection:
-        as_of = connection.execute("SELECT epoch_us(max(last_event_ts)) FROM int_event_days").fetchone()
-        capabilities = connection.execute(
-            "SELECT source, list(capability ORDER BY capability) FILTER (available) FROM capabilities GROUP BY source"
-        ).fetchall()
-        for kind, name in _relations(connection):
-            if name not in wanted:
-                connection.execute(f'DROP {kind} "{name}" CASCADE')
-        connection.execute("CHECKPOINT")
-    rows = _verify(database, wanted)
+    try:
+        as_of, capabilities = _strip(database, wanted, config)
+        rows = _verify(database, wanted)
+    except duckdb.Error as error:
+        raise BuildError(
+            f"the built file {database.name} cannot be finished: {error}",
+            hint="run it again; the served build is untouched",
+        ) from error
     log = database.with_name(f"{database.name}.wal")
     if log.exists():
         raise BuildError(f"{log} was not written back", hint="run it again; the served build is untouched")
     _sync(database)
-    microseconds = as_of[0] if as_of else None
     epoch = datetime.fromtimestamp(0, UTC)
     return {
-        "as_of": None if microseconds is None else epoch + timedelta(microseconds=microseconds),
+        "as_of": None if as_of is None else epoch + timedelta(microseconds=as_of),
         "rows": rows,
         "capabilities": {source: list(names or []) for source, names in sorted(capabilities)},
     }
@@ -77,11 +74,16 @@ def seal(database: Path, marts: Iterable[str], config: dict[str, Any]) -> dict[s
 def publish(database: Path, folder: Path, info: dict[str, Any]) -> Build:
     """Serve ``database`` from now on."""
     build_id = info["build_id"]
-    _write(folder / info_name(build_id), json.dumps(info, indent=1).encode() + b"\n")
     target = folder / file_name(build_id)
-    os.rename(database, target)
-    _sync(folder)
-    _write(folder / CURRENT, file_name(build_id).encode() + b"\n")
+    try:
+        _write(folder / info_name(build_id), json.dumps(info, indent=1).encode() + b"\n")
+        os.rename(database, target)
+        _sync(folder)
+        _write(folder / CURRENT, file_name(build_id).encode() + b"\n")
+    except BaseException:
+        for path in (target, folder / info_name(build_id), folder / f".new-{CURRENT}"):
+            path.unlink(missing_ok=True)
+        raise
     _link(folder, target.name)
     _sync(folder)
     return read_build(target)
@@ -93,6 +95,22 @@ def prune(folder: Path, served: str, keep: int) -> None:
     for path in [path for path in files if path.name != served][max(keep - 1, 0) :]:
         path.unlink(missing_ok=True)
         path.with_suffix(".json").unlink(missing_ok=True)
+
+
+def _strip(database: Path, marts: list[str], config: dict[str, Any]) -> tuple[int | None, list[Any]]:
+    """Drop everything but the marts; the last event's microseconds, and (source, capabilities)."""
+    import duckdb
+
+    with duckdb.connect(str(database), config=config) as connection:
+        as_of = connection.execute("SELECT epoch_us(max(last_event_ts)) FROM int_event_days").fetchone()
+        capabilities = connection.execute(
+            "SELECT source, list(capability ORDER BY capability) FILTER (available) FROM capabilities GROUP BY source"
+        ).fetchall()
+        for kind, name in _relations(connection):
+            if name not in marts:
+                connection.execute(f'DROP {kind} "{name}" CASCADE')
+        connection.execute("CHECKPOINT")
+    return (as_of[0] if as_of else None), capabilities
 
 
 def _relations(connection: Any) -> list[tuple[str, str]]:

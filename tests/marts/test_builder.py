@@ -110,7 +110,7 @@ def test_a_failing_test_publishes_nothing(
         build()
 
     assert "accepted_values_int_event_days_event_type" in failed.value.message
-    assert "(1 failures)" in failed.value.message
+    assert "(1 failing rows)" in failed.value.message
     assert [check["failures"] for check in failed.value.facts["checks"]] == [1]
     assert contents(settings.warehouse) == before
     assert views(settings) == 1
@@ -315,6 +315,23 @@ def test_a_full_disk_is_said_in_a_sentence(
         build()
     assert str(settings.warehouse) in error.value.message
     assert contents(settings.warehouse) == before
+
+
+def test_a_publication_that_fails_half_way_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "building").mkdir()
+    side = tmp_path / "building" / "warehouse.duckdb"
+    side.touch()
+    replace = os.replace
+
+    def refuse(source: Path, target: Path) -> None:
+        if target.name == "CURRENT":
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(OSError, match="No space"):
+        publication.publish(side, tmp_path, {"build_id": "1-a"})
+    assert [path.name for path in tmp_path.iterdir()] == ["building"]
 
 
 def test_progress_counts_every_model_and_test(settings: Settings, stage: Stage) -> None:

@@ -1,0 +1,85 @@
+"""From what dbt says of each node to reports and errors."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any
+
+from ecom_analytics.disk import full, is_full
+from ecom_analytics.errors import BuildError, EcomError, TestsFailedError
+from ecom_analytics.reports import BuildReport, CheckResult, plain
+from ecom_analytics.warehouse import Build
+
+_RAISED = re.compile(r"\s*[\w.]+(Error|Exception): ")
+_LONGEST = 2_000
+
+
+def check(node: dict[str, Any], test: dict[str, Any]) -> CheckResult:
+    """The result of a test, from dbt's message and what the manifest says of it."""
+    return CheckResult(
+        name=test.get("name", node["name"]),
+        model=test.get("model", ""),
+        column=test.get("column"),
+        status=node["status"],
+        failures=int(node["failures"] or 0),
+        message=node["message"] or "",
+    )
+
+
+def report(build: Build, *, built: bool, seconds: float) -> BuildReport:
+    """The report on a published build."""
+    info = build.info
+    checks = [CheckResult(**check) for check in info["checks"]]
+    rows = {name: mart["rows"] for name, mart in info["marts"].items()}
+    return BuildReport(
+        build_id=build.build_id,
+        built=built,
+        path=build.path,
+        rows=rows,
+        tests=len(checks),
+        warnings=tuple(check for check in checks if check.status == "warn"),
+        conflicts=rows["conflicts"],
+        as_of=datetime.fromisoformat(info["as_of"]) if info["as_of"] else None,
+        seconds=seconds,
+    )
+
+
+def broken(nodes: list[dict[str, Any]]) -> EcomError:
+    """The error of models that failed."""
+    first = nodes[0]
+    message = _essence(str(first["message"]))
+    if is_full(message):
+        return full(f"model {first['name']}")
+    others = f" (and {len(nodes) - 1} more)" if len(nodes) > 1 else ""
+    out_of_memory = "Out of Memory" in message
+    return BuildError(
+        f"model {first['name']} failed{others}: {message}",
+        hint="raise the setting memory_limit"
+        if out_of_memory
+        else "nothing was published; the served build is untouched",
+        models=[node["name"] for node in nodes],
+    )
+
+
+def _essence(message: str) -> str:
+    """What dbt says, without its heading and without the traceback of a Python model."""
+    raised = [line for line in message.splitlines() if _RAISED.match(line)]
+    if "Traceback" in message and raised:
+        message = message[message.rindex(raised[-1]) :].strip().partition(": ")[2]
+    elif message.startswith(("Runtime Error in", "Compilation Error in", "Database Error in")):
+        message = message.partition("\n")[2] or message
+    return " ".join(message.split())[:_LONGEST]
+
+
+def failed(checks: list[CheckResult]) -> TestsFailedError:
+    """The error of tests that failed, each by name."""
+    named = ", ".join(
+        f"{check.name} ({check.failures} failing rows)" if check.status == "fail" else f"{check.name} ({check.message})"
+        for check in checks
+    )
+    return TestsFailedError(
+        f"{len(checks)} of the tests failed: {named}",
+        hint="nothing was published; look at the events behind the failures, or correct the test",
+        checks=plain(checks),
+    )
