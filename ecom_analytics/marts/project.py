@@ -86,7 +86,7 @@ def duckdb_config(settings: Settings, build_folder: Path) -> dict[str, Any]:
 def cache_folder() -> Path | None:
     """A folder of this user for parsed projects, made if need be; None if there can be none."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    path = Path(base) / "ecom_analytics" / digest()[:32]
+    path = Path(base) / "ecom_analytics" / "dbt" / digest()[:32]
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         status = path.stat()

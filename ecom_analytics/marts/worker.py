@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import shutil
 import sys
 import threading
 import time
@@ -19,6 +20,7 @@ from typing import Any, TextIO
 
 PARSED = "partial_parse.msgpack"
 MANIFEST = "manifest.json"
+KEPT_VERSIONS = 5
 
 
 class _Parent:
@@ -161,6 +163,14 @@ class _Dbt:
         if result.exception is not None:
             raise _Failed(str(result.exception))
         parent.tell(event="done", success=result.success)
+
+    def _forget_others(self) -> None:
+        """Keep the parsed projects of the last few versions only."""
+        if self._cache.parent != self._folder:
+            with suppress(OSError):
+                versions = sorted(self._cache.parent.iterdir(), key=lambda path: path.stat().st_mtime)
+                for old in versions[:-KEPT_VERSIONS]:
+                    shutil.rmtree(old, ignore_errors=True)
 
     @staticmethod
     def _keep(source: Path, target: Path) -> None:
