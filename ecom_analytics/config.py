@@ -67,7 +67,9 @@ class Settings(BaseSettings):
     keep_builds: int = Field(3, ge=1, description="Published builds that are kept for rollback.")
     memory_limit: str = Field("1500MB", description="Memory that DuckDB may use, such as 1500MB or 4GB.")
     threads: int = Field(
-        default_factory=lambda: len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        default_factory=lambda: (
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        ),
         ge=1,
         description="Threads that DuckDB may use. Default: all cores of the process.",
     )

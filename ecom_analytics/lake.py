@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -52,11 +53,11 @@ class Batch:
     def record_name(self) -> str:
         return record_name(self.source, self.batch_id)
 
-    def to_json(self) -> bytes:
+    def to_json(self) -> builtins.bytes:
         return json.dumps(asdict(self), indent=2, sort_keys=True).encode() + b"\n"
 
     @classmethod
-    def from_json(cls, text: bytes, where: str) -> Batch:
+    def from_json(cls, text: builtins.bytes, where: str) -> Batch:
         try:
             return cls(**json.loads(text))
         except (ValueError, TypeError) as error:

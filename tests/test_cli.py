@@ -58,7 +58,9 @@ def on_a_terminal(*arguments: str, cwd: Path) -> tuple[int, str]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which a small file was generated and run."""
     folder = tmp_path_factory.mktemp("cli")
-    made = report(call("generate", "events.csv", "--like", "shop", "--events", "3000", "--days", "5", "--faults", cwd=folder))
+    made = report(
+        call("generate", "events.csv", "--like", "shop", "--events", "3000", "--days", "5", "--faults", cwd=folder)
+    )
     assert made["events"] == 3000
     assert (folder / "events.csv.faults.jsonl").is_file()
     done = report(call("run", "events.csv", cwd=folder))

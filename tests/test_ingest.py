@@ -582,7 +582,8 @@ def test_a_killed_run_leaves_nothing_that_counts(settings, drop, daily):
         "from ecom_analytics import Ingestor, Settings\n"
         "def watch(step):\n"
         "    if step.done > step.total // 2: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "Ingestor(Settings(home=sys.argv[1], source='shop'), watch=watch).ingest(sys.argv[2], daily=bool(sys.argv[3]))\n"
+        "settings = Settings(home=sys.argv[1], source='shop')\n"
+        "Ingestor(settings, watch=watch).ingest(sys.argv[2], daily=bool(sys.argv[3]))\n"
     )
     arguments = [str(settings.home), str(path), "yes" if daily else ""]
     assert subprocess.run([sys.executable, "-c", code, *arguments], check=False).returncode == -signal.SIGKILL

@@ -45,8 +45,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Path]:
     """A warehouse of a small shop with faults, and its events file."""
     home = tmp_path_factory.mktemp("shop")
     events = home / "events.csv"
-    generate(events, like="shop", events=6_000, days=10, faults={kind: 3 for kind in (*REJECTED_BY, "blank_lines",
-             "duplicate_rows", "duplicated_transactions", "late_events")})  # fmt: skip
+    kinds = (*REJECTED_BY, "blank_lines", "duplicate_rows", "duplicated_transactions", "late_events")
+    generate(events, like="shop", events=6_000, days=10, faults=dict.fromkeys(kinds, 3))
     settings = Settings(home=home / "data")
     Pipeline(settings).run(events)
     return settings, events
@@ -54,18 +54,21 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Path]:
 
 def served(settings: Settings) -> dict[str, bytes]:
     """All that a reader of the warehouse sees."""
-    return {path.name: path.read_bytes() for path in settings.warehouse.iterdir() if path.is_file() and path.name != ".lock"}
+    return {
+        path.name: path.read_bytes() for path in settings.warehouse.iterdir() if path.is_file() and path.name != ".lock"
+    }
 
 
 def test_the_real_sample_has_its_known_counts(shared_data: Path, tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "data")
     report = Pipeline(settings).run(shared_data / "retailrocket_real_sample" / "events.csv")
     assert (report.stage.records, report.stage.staged, report.stage.rejected) == (549, 549, 0)
-    (totals,) = Warehouse(settings).sql(
-        "SELECT sum(views)::INT AS views, sum(add_to_carts)::INT AS carts, sum(transactions)::INT AS transactions FROM daily"
-    ).to_pylist()
-    assert totals == {"views": 536, "carts": 12, "transactions": 1}
-    assert Warehouse(settings).sql("SELECT transaction_id FROM transactions").to_pylist() == [{"transaction_id": "14418"}]
+    sums = ", ".join(f"sum({name})::INT AS {name}" for name in ("views", "add_to_carts", "transactions"))
+    (totals,) = Warehouse(settings).sql(f"SELECT {sums} FROM daily").to_pylist()
+    assert totals == {"views": 536, "add_to_carts": 12, "transactions": 1}
+    assert Warehouse(settings).sql("SELECT transaction_id FROM transactions").to_pylist() == [
+        {"transaction_id": "14418"}
+    ]
 
 
 def test_every_fault_of_the_ledger_is_found_at_its_line(shop: tuple[Settings, Path]) -> None:
@@ -136,10 +139,7 @@ def test_pieces_on_several_days_end_like_the_whole_at_once(tmp_path: Path) -> No
         Stager(pieces).stage()
     MartBuilder(pieces).build()
     for mart in Warehouse(whole).public_marts():
-        if mart == "transaction_lines":
-            columns = "* EXCLUDE (batch_id, source_line)"
-        else:
-            columns = "*"
+        columns = "* EXCLUDE (batch_id, source_line)" if mart == "transaction_lines" else "*"
         query = f"SELECT {columns} FROM {mart} ORDER BY ALL"
         assert Warehouse(pieces).sql(query).equals(Warehouse(whole).sql(query)), mart
 

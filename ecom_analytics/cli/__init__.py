@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import ClassVar
 
 import click
 
@@ -29,7 +30,7 @@ _ORDER = ("demo", "run", "ingest", "stage", "build", "export", "serve", "status"
 class _Commands(click.Group):
     """A group whose commands are imported when they are used; ``--help`` lists them without importing any."""
 
-    _HELP = {
+    _HELP: ClassVar = {
         "demo": "Make a month of a shop's clickstream, run everything, serve the dashboard.",
         "run": "Ingest files, stage, build, test, publish and export.",
         "ingest": "Copy raw event files into the lake.",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import click
-
 from typing import TYPE_CHECKING
+
+import click
 
 from ecom_analytics.cli.options import WORK, with_settings
 from ecom_analytics.cli.output import Output

@@ -13,18 +13,26 @@ from ecom_analytics.cli.output import Output
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _SETTINGS = {
-    "home": click.option("--home", type=click.Path(file_okay=False), help="Folder of lake, warehouse and exports. [./ecom-data]"),
+    "home": click.option(
+        "--home", type=click.Path(file_okay=False), help="Folder of lake, warehouse and exports. [./ecom-data]"
+    ),
     "lake": click.option("--lake", metavar="FOLDER|S3", help="The data lake. [lake in home]"),
-    "warehouse": click.option("--warehouse", type=click.Path(file_okay=False), help="The warehouse. [warehouse in home]"),
+    "warehouse": click.option(
+        "--warehouse", type=click.Path(file_okay=False), help="The warehouse. [warehouse in home]"
+    ),
     "source": click.option("--source", help="Name of the place that the events come from. [default]"),
     "source_format": click.option("--format", "source_format", help="How the files look. [auto: by looking at them]"),
     "timezone": click.option("--timezone", help="IANA time zone of the store. [UTC]"),
-    "session_timeout_minutes": click.option("--session-timeout-minutes", type=float, help="Longest pause within a session. [30]"),
+    "session_timeout_minutes": click.option(
+        "--session-timeout-minutes", type=float, help="Longest pause within a session. [30]"
+    ),
     "memory_limit": click.option("--memory-limit", help="Memory that DuckDB may use. [1500MB]"),
     "threads": click.option("--threads", type=int, help="Threads that DuckDB may use. [all cores]"),
     "host": click.option("--host", help="Address to serve on. [127.0.0.1]"),
     "port": click.option("--port", type=int, help="Port to serve on; 0 picks a free one. [8080]"),
 }
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON lines, the last one being the report.")
 
 PLACES = ("home", "lake", "warehouse")
 WORK = (*PLACES, "timezone", "session_timeout_minutes", "memory_limit", "threads")
@@ -44,7 +52,6 @@ def with_settings(*names: str) -> Callable[[_Function], _Function]:
 
         for name in reversed(names):
             command = _SETTINGS[name](command)
-        command = click.option("--json", "as_json", is_flag=True, help="Print JSON lines, the last one being the report.")(command)
-        return command  # type: ignore[return-value]
+        return _JSON(command)  # type: ignore[return-value]
 
     return decorate

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -51,7 +51,9 @@ class Output:
     def watching(self) -> Iterator[Watcher]:
         """A watcher of progress for as long as the block lasts."""
         if self.as_json:
-            yield _throttled(lambda p: self.line("progress", **{k: v for k, v in p.to_dict().items() if v not in (None, "")}))
+            yield _throttled(
+                lambda p: self.line("progress", **{k: v for k, v in p.to_dict().items() if v not in (None, "")})
+            )
         elif sys.stderr.isatty():
             with _bars() as watcher:
                 yield watcher
@@ -80,7 +82,12 @@ def _bars() -> Iterator[Watcher]:
     from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
-    columns = (TextColumn("{task.fields[stage]:<7}"), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.fields[stage]:<7}"),
+        BarColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+    )
     tasks: dict[str, TaskID] = {}
     with Bars(*columns, console=Console(stderr=True)) as bars:
 
@@ -147,11 +154,13 @@ def number(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def table(rows: list[tuple[str, ...]]) -> str:
+def table(rows: Sequence[tuple[str, ...]]) -> str:
     """Rows as aligned columns; every column but the first to the right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(
-        "  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        "  ".join(
+            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
         for row in rows
     )
 

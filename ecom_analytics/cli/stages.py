@@ -83,7 +83,9 @@ def run(
 
 
 def ingested(report: IngestReport) -> str:
-    return f"Ingested {number(report.new)} of {number(report.files)} files; {number(report.already_present)} were there."
+    return (
+        f"Ingested {number(report.new)} of {number(report.files)} files; {number(report.already_present)} were there."
+    )
 
 
 def staged(report: StageReport) -> str:
@@ -109,7 +111,9 @@ def built(report: BuildReport) -> str:
     lines = [f"Published build {report.build_id}: {number(report.tests)} tests passed.", f"Rows: {rows}."]
     lines += [f"Warning: {check.message}" for check in report.warnings]
     if report.conflicts:
-        lines.append(f"{number(report.conflicts)} purchases contradict another one of their transaction: see mart conflicts.")
+        lines.append(
+            f"{number(report.conflicts)} purchases contradict another one of their transaction: see mart conflicts."
+        )
     return "\n".join(lines)
 
 

@@ -104,7 +104,11 @@ class DuckDBEngine:
 
         schema = pa.schema(
             [(name, pa.string()) for name in columns]
-            + [("source_line", pa.int64()), ("batch_id", pa.dictionary(pa.int32(), pa.string())), ("source", pa.dictionary(pa.int32(), pa.string()))]
+            + [
+                ("source_line", pa.int64()),
+                ("batch_id", pa.dictionary(pa.int32(), pa.string())),
+                ("source", pa.dictionary(pa.int32(), pa.string())),
+            ]
         )
         batches = self._kept(self._batches(files, columns, delimiter, optional, schema))
         reader = pa.RecordBatchReader.from_batches(schema, batches)
@@ -188,14 +192,14 @@ class DuckDBEngine:
         import ibis
 
         @ibis.udf.scalar.builtin(name="make_timestamp", signature=(("int64",), "timestamp(6)"))
-        def from_micros(micros):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        def from_micros(micros):  # type: ignore[no-untyped-def]
             """DuckDB's function of that name."""
 
-        return from_micros(column * 1000)  # type: ignore[no-any-return]
+        return from_micros(column * 1000)
 
     def timestamp_from_text(self, column: ir.StringColumn) -> ir.TimestampColumn:
         """ISO 8601 text as a UTC timestamp without a zone; text without an offset is UTC; NULL if it is none."""
-        return column.try_cast("timestamp('UTC', 6)").cast("timestamp(6)")  # type: ignore[no-any-return]
+        return column.try_cast("timestamp('UTC', 6)").cast("timestamp(6)")
 
     def local_date(self, column: ir.TimestampColumn, timezone: str) -> ir.DateColumn:
         """The day of a UTC timestamp in a time zone."""
@@ -205,11 +209,11 @@ class DuckDBEngine:
             return column.date()
 
         @ibis.udf.scalar.builtin(name="timezone", signature=(("string", "timestamp(6)"), "timestamp('UTC', 6)"))
-        def at_zone(zone, at):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        def at_zone(zone, at):  # type: ignore[no-untyped-def]
             """DuckDB's function of that name."""
 
         @ibis.udf.scalar.builtin(name="timezone", signature=(("string", "timestamp('UTC', 6)"), "timestamp(6)"))
-        def to_zone(zone, at):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        def to_zone(zone, at):  # type: ignore[no-untyped-def]
             """DuckDB's function of that name."""
 
-        return to_zone(timezone, at_zone("UTC", column)).date()  # type: ignore[no-any-return]
+        return to_zone(timezone, at_zone("UTC", column)).date()

@@ -79,9 +79,9 @@ def generate(
         The file; it appears when it is whole. A name that ends in ``.gz`` is compressed.
     like : {"retailrocket", "shop"}
         ``retailrocket``: at its own size 2,756,101 events of 1,407,580 visitors over 235,061 items in 138 days, of
-        which 2,664,312 views, 69,332 adds to cart, 22,457 transaction lines, and 460 exact duplicates; any other size is
-        in proportion. ``shop``: the columns of the ``canonical`` source format, with prices, categories, brands,
-        devices, countries, traffic sources, cart removals, checkouts and refunds.
+        which 2,664,312 views, 69,332 adds to cart, 22,457 transaction lines, and 460 exact duplicates; any other
+        size is in proportion. ``shop``: the columns of the ``canonical`` source format, with prices, categories,
+        brands, devices, countries, traffic sources, cart removals, checkouts and refunds.
     events, days : int, optional
         By default 2,756,101 in 138 days, and 100,000 in 30 days.
     seed : int
@@ -248,7 +248,7 @@ def _as_csv(table: pa.Table) -> bytes:
         table = table.set_column(0, "event_ts", iso)
     sink = pa.BufferOutputStream()
     pacsv.write_csv(table, sink, pacsv.WriteOptions(include_header=False, quoting_style="none"))
-    return sink.getvalue().to_pybytes()
+    return bytes(sink.getvalue().to_pybytes())
 
 
 def _later(text: bytes, millis: int) -> bytes:

@@ -113,7 +113,9 @@ class Injector:
         left = {kind: count for kind, count in self._left.items() if count}
         if left:
             raise ConfigError(
-                f"there is no room for these faults: {left}", hint="ask for fewer of them, or for more events", left=left
+                f"there is no room for these faults: {left}",
+                hint="ask for fewer of them, or for more events",
+                left=left,
             )
 
     def _share(self, kind: str, chunks_left: int) -> int:
@@ -159,7 +161,9 @@ class Injector:
         at = self._layout
         fields = victim.text.split(b",")
         hours = int(self._rng.integers(3, 60))
-        fields[at.visitor] = b"%d" % (900_000_000 + self._serial) if fields[at.visitor].isdigit() else b"x%d" % self._serial
+        fields[at.visitor] = (
+            b"%d" % (900_000_000 + self._serial) if fields[at.visitor].isdigit() else b"x%d" % self._serial
+        )
         fields[at.time] = at.later(fields[at.time], hours * 3_600_000)
         if at.event_id is not None:
             fields[at.event_id] = b"x%d" % self._serial

@@ -1,14 +1,14 @@
 """Sessions of one day at a time: who comes, when, what they look at, put into the cart and buy.
 
-Every count is exact: a plan shares the totals out over the days first, and each day then keeps to its share. A day is made
-from the seed and its number alone, so memory is bounded by the largest day.
+Every count is exact: a plan shares the totals out over the days first, and each day then keeps to its share. A day is
+made from the seed and its number alone, so memory is bounded by the largest day.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,9 +43,9 @@ class Totals:
 class Day:
     """One day's sessions. Arrays of views are as long as there are views, others as their name says.
 
-    ``session`` is the session of each view; ``cart_view`` and ``line_view`` point at the view of the product that is put
-    into the cart or bought; ``line_order`` is the order (0 …) within the day of each line, ``order_session`` its session.
-    Times are milliseconds since 1970.
+    ``session`` is the session of each view; ``cart_view`` and ``line_view`` point at the view of the product that is
+    put into the cart or bought; ``line_order`` is the order (0 …) within the day of each line, ``order_session`` its
+    session. Times are milliseconds since 1970.
     """
 
     number: int
@@ -65,12 +65,13 @@ class Day:
     rng: np.random.Generator
 
 
-def share(total: int, weights: NDArray[np.float64]) -> Ints:
+def share(total: int, weights: NDArray[np.floating[Any]]) -> Ints:
     """``total`` shared out by weight, in whole numbers that sum to it."""
     import numpy as np
 
     exact = np.cumsum(weights) / weights.sum() * total
-    return np.diff(np.floor(exact + 0.5).astype(np.int64), prepend=0)
+    shares: Ints = np.diff(np.floor(exact + 0.5).astype(np.int64), prepend=0)
+    return shares
 
 
 def _at_most(counts: Ints, room: Ints) -> Ints:

@@ -25,22 +25,26 @@ PURCHASE = b"purchase"
 _TYPES = ("view", "add_to_cart", "purchase", "checkout", "remove_from_cart", "search", "refund")
 _CATEGORIES = (
     "Shoes > Running", "Shoes > Trail", "Shoes > Everyday", "Clothing > Jackets", "Clothing > Shirts",
-    "Clothing > Trousers", "Outdoor > Tents", "Outdoor > Backpacks", "Outdoor > Lamps", "Sports > Yoga", "Sports > Swimming",
-    "Accessories > Socks",
+    "Clothing > Trousers", "Outdoor > Tents", "Outdoor > Backpacks", "Outdoor > Lamps", "Sports > Yoga",
+    "Sports > Swimming", "Accessories > Socks",
 )  # fmt: skip
 _PRICES = (95, 120, 80, 140, 35, 65, 260, 90, 30, 40, 28, 12)
 _BRANDS = ("Alder", "Brightwater", "Corvo", "Dunlin", "Eskdale", "Fernway", "Grayling", "Harrow")
 _SOURCES = (
-    ("google", "organic", None), ("google", "cpc", "winter-sale"), (None, None, None), ("newsletter", "email", "weekly"),
-    ("instagram", "social", "new-arrivals"), ("idealo", "referral", None), ("bing", "organic", None),
+    ("google", "organic", None), ("google", "cpc", "winter-sale"), (None, None, None),
+    ("newsletter", "email", "weekly"), ("instagram", "social", "new-arrivals"),
+    ("idealo", "referral", None), ("bing", "organic", None),
 )  # fmt: skip
 _SOURCE_SHARE = (0.34, 0.17, 0.24, 0.09, 0.08, 0.05, 0.03)
 _DEVICES, _DEVICE_SHARE = ("mobile", "desktop", "tablet"), (0.58, 0.36, 0.06)
-_COUNTRIES, _COUNTRY_SHARE = ("DE", "FR", "NL", "AT", "IT", "ES", "PL", "CH"), (0.46, 0.13, 0.1, 0.09, 0.08, 0.06, 0.05, 0.03)
+_COUNTRIES, _COUNTRY_SHARE = (
+    ("DE", "FR", "NL", "AT", "IT", "ES", "PL", "CH"),
+    (0.46, 0.13, 0.1, 0.09, 0.08, 0.06, 0.05, 0.03),
+)
 
 
 def totals(events: int, days: int) -> Totals:
-    """Of 1,000 events: 60 adds, 9 lines of 6 orders, 6 checkouts, 10 removals, 55 searches, 1 refund; the rest are views."""
+    """Of 1,000 events: 60 adds, 9 lines of 6 orders, 6 checkouts, 10 removals, 55 searches, 1 refund; else views."""
     lines = round(events * 0.0095)
     orders = min(round(events * 0.006), lines) or min(lines, 1)
     carts = round(events * 0.06)
@@ -89,7 +93,9 @@ def rows(day: Day, of: Totals, extras: tuple[int, int, int]) -> pa.Table:
 
     removals, searches, refunds = extras
     removed = day.rng.choice(np.setdiff1d(day.cart_view, day.line_view), removals, replace=False)
-    searched = day.rng.choice(len(day.item), searches, replace=len(day.item) < searches) if searches else day.session[:0]
+    searched = (
+        day.rng.choice(len(day.item), searches, replace=len(day.item) < searches) if searches else day.session[:0]
+    )
     line = np.arange(len(day.line_order))
     refunded = day.rng.choice(line, refunds, replace=False)
     end = day.start + (of.days - day.number) * 86_400_000

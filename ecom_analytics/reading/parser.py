@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from ecom_analytics.errors import AccountingError
 from ecom_analytics.reading.layout import Layout, lay_out
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ecom_analytics.reading.lines import Mask, Positions
 
-    Column = pa.Array[Any]
+    Column: TypeAlias = pa.Array[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class BlockParser:
         return self._parse_mixed(data, first_line, final=final)
 
     def _is_plain(self, data: bytes) -> bool:
-        """No quote, NUL, stray CR or broken UTF-8. (With one column, a line of spaces would be a record.)"""
+        """No quote, NUL, stray CR or broken UTF-8; with one column, a line of spaces would be a record."""
         if self._width == 1 or self._dialect.newline != LF or QUOTE in data or 0 in data:
             return False
         if CR in data and data.count(CR) != data.count(b"\r\n"):

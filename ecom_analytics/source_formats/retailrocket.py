@@ -99,4 +99,4 @@ def _millis(at: datetime) -> int:
 def _id(column: ir.StringColumn) -> ir.StringColumn:
     """An id as written, less the ``.0`` that a float column leaves; never rounded, for it never becomes a number."""
     as_float = column.contains(".") & column.re_search(r"^[0-9]+\.0+$")
-    return as_float.ifelse(column.re_replace(r"\.0+$", ""), column)  # type: ignore[no-any-return]
+    return as_float.ifelse(column.re_replace(r"\.0+$", ""), column)

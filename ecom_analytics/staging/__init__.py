@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ecom_analytics.staging.state import Account, Snapshot, rejected, snapshot
     from ecom_analytics.staging.stager import Stager
+    from ecom_analytics.staging.state import Account, Snapshot, rejected, snapshot
 
 __all__ = ["Account", "Snapshot", "Stager", "rejected", "snapshot"]
 

@@ -17,10 +17,10 @@ from typing import Any
 from ecom_analytics.config import Settings
 from ecom_analytics.engines.duckdb import DuckDBEngine
 from ecom_analytics.events import COLUMNS, EVENT_TYPES, IDENTITY, NAMES, arrow_schema
+from ecom_analytics.lake import Batch, StagedFile
 from ecom_analytics.staging.event_ids import ID_WINDOW, suppress_repeated_ids
 from ecom_analytics.staging.expressions import identical_rows, with_sessions
 from ecom_analytics.staging.state import State
-from ecom_analytics.lake import Batch, StagedFile
 
 CHUNK_ROWS = 400_000
 """Rows that are judged at a time, give or take a day."""
@@ -140,8 +140,10 @@ class DayJudge:
         """The relation ``rows``: new and old rows of the chunk's days, and the carry of its first day."""
         columns = ", ".join(self._columns)
         parts = [
-            f"SELECT {columns}, event_date FROM parsed WHERE reject_rule IS NULL "
-            "AND event_date BETWEEN getvariable('first_day') AND getvariable('last_day')"
+            (
+                f"SELECT {columns}, event_date FROM parsed WHERE reject_rule IS NULL "
+                "AND event_date BETWEEN getvariable('first_day') AND getvariable('last_day')"
+            )
         ]
         old = [path for day in chunk for path in self._old.get(day, [])]
         self._engine.execute("SET VARIABLE first_day = $1", [date.fromisoformat(chunk[0])])
@@ -235,7 +237,13 @@ _AS_JUDGED = ", ".join(
 
 def sql_types() -> dict[str, str]:
     """DuckDB's type of each canonical column while days are judged."""
-    plain = {"text": "VARCHAR", "integer": "BIGINT", "decimal": "DECIMAL(18, 4)", "timestamp": "TIMESTAMP", "date": "DATE"}
+    plain = {
+        "text": "VARCHAR",
+        "integer": "BIGINT",
+        "decimal": "DECIMAL(18, 4)",
+        "timestamp": "TIMESTAMP",
+        "date": "DATE",
+    }
     return {c.name: f"kind_of_{c.name}" if c.name in KINDS else plain[c.type] for c in COLUMNS}
 
 

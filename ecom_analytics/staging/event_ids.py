@@ -43,7 +43,8 @@ def suppress_repeated_ids(engine: DuckDBEngine, carried: str, columns: Sequence[
         engine.execute(
             f"INSERT INTO repeated SELECT {', '.join(f'u.{name}' for name in columns)}, u.event_date, k.batch_id, "
             "k.source_line FROM undecided u JOIN kept_ids k USING (source, source_event_id) "
-            "WHERE u.event_ts <= k.event_ts + INTERVAL 24 HOUR AND (u.batch_id, u.source_line) <> (k.batch_id, k.source_line)"
+            "WHERE u.event_ts <= k.event_ts + INTERVAL 24 HOUR "
+            "AND (u.batch_id, u.source_line) <> (k.batch_id, k.source_line)"
         )
         engine.execute(
             "DELETE FROM undecided USING kept_ids k WHERE undecided.source = k.source "

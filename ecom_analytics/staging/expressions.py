@@ -49,7 +49,7 @@ def with_sessions(rows: ir.Table, timeout: timedelta) -> ir.Table:
 
 
 def identical_rows(judged: ir.Table) -> ir.Table:
-    """Every row that equals another one and does not win, with ``kept_batch_id`` and ``kept_line`` of the one that does.
+    """Every row that equals another one and does not win, with ``kept_batch_id`` and ``kept_line`` of the winner.
 
     Among equal rows the smallest (batch, line) wins.
     """

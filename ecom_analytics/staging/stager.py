@@ -123,9 +123,7 @@ class Stager:
 class _Attempt:
     """One try at one stage: everything it writes bears its id, so that it can be undone."""
 
-    def __init__(
-        self, settings: Settings, watch: Watcher, state: State, stage_id: str, new: Sequence[Batch]
-    ) -> None:
+    def __init__(self, settings: Settings, watch: Watcher, state: State, stage_id: str, new: Sequence[Batch]) -> None:
         self._settings = settings
         self._watch = watch
         self._state = state
@@ -310,9 +308,7 @@ def _file(path: Path, rows: int) -> StagedFile:
     return StagedFile(path.name, rows, path.stat().st_size, None)
 
 
-def _report(
-    state: State, started: float, *, new: Sequence[Batch], days: int, stage_id: str | None
-) -> StageReport:
+def _report(state: State, started: float, *, new: Sequence[Batch], days: int, stage_id: str | None) -> StageReport:
     records = dict(
         zip(
             zip(state.batches["source"].to_pylist(), state.batches["batch_id"].to_pylist(), strict=True),

@@ -139,9 +139,7 @@ class _Counted:
         return self._known[str(stage_id)]
 
 
-def _counted_rows(
-    root: Path, table: str, counted: _Counted | set[None], columns: list[str] | None = None
-) -> pa.Table:
+def _counted_rows(root: Path, table: str, counted: _Counted | set[None], columns: list[str] | None = None) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -184,7 +182,9 @@ def snapshot(settings: Settings | None = None) -> Snapshot:
     return Snapshot(state.version, files, state.batches, account(state))
 
 
-def rejected(settings: Settings | None = None, *, limit: int = 100, rule: str | None = None) -> tuple[int, list[dict[str, Any]]]:
+def rejected(
+    settings: Settings | None = None, *, limit: int = 100, rule: str | None = None
+) -> tuple[int, list[dict[str, Any]]]:
     """Rejected records, with the name of the file that each was in.
 
     Parameters

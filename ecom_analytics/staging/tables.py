@@ -95,9 +95,12 @@ def files_of(table: DeltaTable | None) -> list[StagedFile]:
     return [
         StagedFile(unquote(path), rows, size, day.isoformat() if day else None)
         for path, rows, size, day in zip(
-            actions["path"].to_pylist(), actions["num_records"].to_pylist(), actions["size_bytes"].to_pylist(), days,
+            actions["path"].to_pylist(),
+            actions["num_records"].to_pylist(),
+            actions["size_bytes"].to_pylist(),
+            days,
             strict=True,
-        )  # fmt: skip
+        )
     ]
 
 

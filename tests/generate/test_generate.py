@@ -101,8 +101,15 @@ def test_visitors_and_items_are_heavy_tailed_and_days_have_a_rhythm(small: list[
 
 
 @settings(max_examples=25, deadline=None)
-@given(events=st.integers(10, 4_000), days=st.integers(1, 60), seed=st.integers(0, 5), like=st.sampled_from(["retailrocket", "shop"]))
-def test_any_size_is_exact(events: int, days: int, seed: int, like: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+@given(
+    events=st.integers(10, 4_000),
+    days=st.integers(1, 60),
+    seed=st.integers(0, 5),
+    like=st.sampled_from(["retailrocket", "shop"]),
+)
+def test_any_size_is_exact(
+    events: int, days: int, seed: int, like: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     path = tmp_path_factory.mktemp("any") / "events.csv"
     report = generate(path, like=like, events=events, days=days, seed=seed)
     rows = rows_of(path)
@@ -134,7 +141,7 @@ def test_a_shop_says_one_price_a_product_and_one_origin_a_session(tmp_path: Path
 @pytest.mark.parametrize("like", ["retailrocket", "shop"])
 def test_the_ledger_names_each_fault_by_line_and_text(like: Any, tmp_path: Path) -> None:
     path = tmp_path / "events.csv"
-    amounts = {kind: 3 for kind in KINDS}
+    amounts = dict.fromkeys(KINDS, 3)
     report = generate(path, like=like, events=4_000, days=12, faults=amounts)
     lines = path.read_bytes().split(b"\n")[:-1]
     *entries, summary = [json.loads(line) for line in report.ledger.read_text().splitlines()]  # type: ignore[union-attr]

@@ -100,7 +100,8 @@ def test_what_python_writes_is_read_back(
     csv.writer(text, quoting=quoting, lineterminator=lineterminator).writerows([["x", "y", "z"], *rows])
     reader, got = read_all(text.getvalue().encode(), block_bytes=block_bytes)
     assert [fields for _, fields in got] == [[value or None for value in row] for row in rows]
-    assert not reader.bad and not reader.blank
+    assert not reader.bad
+    assert not reader.blank
 
 
 @given(nasty, st.integers(1, 64), st.integers(1, 5))

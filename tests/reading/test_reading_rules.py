@@ -128,7 +128,8 @@ def test_a_good_field(line: bytes, value: str | None, after: bytes, block_bytes:
     if line.endswith(b"\r") and after == b"\r\n":
         value = (value or "") + "\r"
     assert rows_of(reader)[0] == {"a": "1", "b": value, "source_line": 2}
-    assert not reader.bad and not reader.blank
+    assert not reader.bad
+    assert not reader.blank
 
 
 @pytest.mark.parametrize(

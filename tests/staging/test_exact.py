@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from staging.oracle import Event, stage
 
 from ecom_analytics import Ingestor, Settings, Stager
 from ecom_analytics.staging.state import load
-from staging.oracle import Event, stage
 
 MIDNIGHT = datetime(2026, 3, 29, tzinfo=UTC)  # near the hour that Europe skips
 KINDS = {"view": "view", "add_to_cart": "addtocart", "purchase": "transaction"}
@@ -40,7 +40,9 @@ def retailrocket_rows(draw: st.DrawFn) -> list[Event]:
         kind = draw(st.sampled_from(sorted(KINDS)))
         order = draw(st.sampled_from(["1", "2"])) if kind == "purchase" else None
         at = MIDNIGHT + draw(moments)
-        rows.append(Event("rocket", at, kind, draw(st.sampled_from("aaab")), draw(st.sampled_from("ppq")), order, None, "", 0))
+        rows.append(
+            Event("rocket", at, kind, draw(st.sampled_from("aaab")), draw(st.sampled_from("ppq")), order, None, "", 0)
+        )
     return rows
 
 
@@ -50,7 +52,11 @@ def canonical_rows(draw: st.DrawFn) -> list[Event]:
     for _ in range(draw(st.integers(1, 8))):
         event_id = draw(st.sampled_from([None, "x", "y"]))
         at = MIDNIGHT + draw(moments)
-        rows.append(Event("shop", at, "view", draw(st.sampled_from("aaab")), draw(st.sampled_from("ppq")), None, event_id, "", 0))
+        rows.append(
+            Event(
+                "shop", at, "view", draw(st.sampled_from("aaab")), draw(st.sampled_from("ppq")), None, event_id, "", 0
+            )
+        )
     return rows
 
 
@@ -58,14 +64,13 @@ def as_file(rows: list[Event], source: str) -> bytes:
     if source == "rocket":
         lines = ["timestamp,visitorid,event,itemid,transactionid"]
         lines += [
-            f"{round(e.ts.timestamp() * 1000)},{e.visitor_id},{KINDS[e.event_type]},{e.product_id},{e.transaction_id or ''}"
+            f"{round(e.ts.timestamp() * 1000)},{e.visitor_id},{KINDS[e.event_type]},{e.product_id},"
+            f"{e.transaction_id or ''}"
             for e in rows
         ]
     else:
         lines = ["event_ts,event_type,visitor_id,product_id,source_event_id"]
-        lines += [
-            f"{e.ts.isoformat()},{e.event_type},{e.visitor_id},{e.product_id},{e.event_id or ''}" for e in rows
-        ]
+        lines += [f"{e.ts.isoformat()},{e.event_type},{e.visitor_id},{e.product_id},{e.event_id or ''}" for e in rows]
     return ("\n".join(lines) + "\n").encode()
 
 
