@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import math
@@ -10,12 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flask import Response
 
     from ecom_analytics.dashboard.parameters import Range
+
+WORTH_ZIPPING = 500
+"""Bytes; shorter answers go as they are."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -54,6 +59,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, datetime | date):
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, Decimal):
+        if not value.is_finite():
+            return None
         return int(value) if value == value.to_integral_value() else float(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
@@ -70,7 +77,31 @@ def finite(value: Any) -> Any:
 
 
 def json_text(value: Any) -> str:
+    """The value as JSON without spaces."""
     return json.dumps(finite(value), default=plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+class Body:
+    """The text of an answer, as bytes, and gzipped once someone wants it so."""
+
+    def __init__(self, text: str, more: str | None = None) -> None:
+        self.plain = text.encode()
+        self.more = more
+
+    @cached_property
+    def zipped(self) -> bytes:
+        return gzip.compress(self.plain, 6, mtime=0)
+
+    def respond(self, content_type: str) -> Response:
+        """The body as the client of this request takes it."""
+        from flask import Response, request
+
+        zipped = len(self.plain) >= WORTH_ZIPPING and request.accept_encodings["gzip"] > 0
+        answer = Response(self.zipped if zipped else self.plain, content_type=content_type)
+        if zipped:
+            answer.headers["Content-Encoding"] = "gzip"
+        answer.headers["Vary"] = "Accept-Encoding"
+        return answer
 
 
 def csv_text(answer: Answer) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from ecom_analytics.dashboard import lists
-from ecom_analytics.dashboard.answers import Answer, csv_text, json_text, problem
+from ecom_analytics.dashboard.answers import Answer, Body, csv_text, json_text, problem
 from ecom_analytics.dashboard.figures import SERIES, Figures
 from ecom_analytics.dashboard.generations import Cache, Generation, Generations, QueryTooLongError
 from ecom_analytics.dashboard.parameters import LIST, RANGE, BadParametersError, Parameters, Range
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from flask import Blueprint, Response
 
 Route = Callable[[Generation, Parameters], Answer]
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 
 _log = logging.getLogger(__name__)
 
@@ -47,23 +50,26 @@ def _meta(generation: Generation, parameters: Parameters) -> Answer:
         "tests": build.info.get("tests", {}),
         "conflicts": conflicts["ids"],
     }
-    return Answer(data, rows=[{"name": key, "value": json_text(value)} for key, value in data.items()])
+    flat = {name: json_text(value) if isinstance(value, dict) else value for name, value in data.items()}
+    return Answer(data, rows=[{"name": name, "value": flat[name]} for name in flat], columns=("name", "value"))
 
 
 def _metrics(generation: Generation, parameters: Parameters) -> Answer:
     figures = Figures(generation)
-    return Answer([{"name": name, **figures.definition(name)} for name in SERIES])
+    columns = ("name", "label", "definition", "unit")
+    return Answer([{"name": name, **figures.definition(name)} for name in SERIES], columns=columns)
 
 
 def _capabilities(generation: Generation, parameters: Parameters) -> Answer:
-    return Answer(generation.rows("SELECT source, capability, available FROM capabilities ORDER BY source, capability"))
+    columns = ("source", "capability", "available")
+    return Answer(generation.rows(f"SELECT {', '.join(columns)} FROM capabilities ORDER BY ALL"), columns=columns)
 
 
 def _kpis(generation: Generation, parameters: Parameters) -> Answer:
     days, compared = _range(generation, parameters)
     parameters.check()
     cards = Figures(generation).kpis(days, compared)
-    columns = ("name", "label", "unit", "value", "previous", "change")
+    columns = ("name", "label", "unit", "value", "previous", "change", "reason")
     return Answer(cards, range=days, compared=compared, columns=columns)
 
 
@@ -76,10 +82,11 @@ def _timeseries(generation: Generation, parameters: Parameters) -> Answer:
     points = [] if reason else figures.series(metric, days)
     previous = figures.series(metric, compared) if compared and not reason else []
     data = {"metric": metric, **figures.definition(metric), "available": reason is None, "reason": reason}
-    return Answer(
-        {**data, "points": points, "previous_points": previous}, rows=points, range=days, compared=compared,
-        columns=("date", "value"),
-    )  # fmt: skip
+    shown: Iterable[tuple[dict[str, Any], dict[str, Any]]] = zip_longest(points, previous, fillvalue={})
+    both = [{**now, "previous_date": then.get("date"), "previous_value": then.get("value")} for now, then in shown]
+    columns = ("date", "value", *(("previous_date", "previous_value") if compared else ()))
+    data |= {"points": points, "previous_points": previous}
+    return Answer(data, rows=both, range=days, compared=compared, columns=columns)
 
 
 def _weekdays(generation: Generation, parameters: Parameters) -> Answer:
@@ -91,14 +98,16 @@ def _weekdays(generation: Generation, parameters: Parameters) -> Answer:
     reason = figures.unavailable(metric)
     rows = [] if reason else figures.weekdays(metric, days)
     data = {"dimension": "weekday", "metric": metric, **figures.definition(metric), "available": reason is None}
-    return Answer({**data, "reason": reason, "rows": rows}, rows=rows, range=days, columns=("key", "label", "value", "days"))
+    data |= {"reason": reason, "rows": rows}
+    return Answer(data, rows=rows, range=days, columns=("key", "label", "value", "days"))
 
 
 def _funnel(generation: Generation, parameters: Parameters) -> Answer:
     days, _ = _range(generation, parameters)
     parameters.check()
     steps = Figures(generation).funnel(days)
-    return Answer({"unit": "session", "available": True, "reason": None, "steps": steps}, rows=steps, range=days)
+    data = {"unit": "session", "available": True, "reason": None, "steps": steps}
+    return Answer(data, rows=steps, range=days, columns=tuple(steps[0]))
 
 
 def _notices(generation: Generation, parameters: Parameters) -> Answer:
@@ -138,14 +147,17 @@ class Api:
         self._cache = Cache()
 
     def register(self, to: Blueprint, prefix: str) -> None:
-        """Add the routes and their CSV twins."""
+        """Add the routes, their CSV twins, and an answer to whatever else is asked below the prefix."""
+
+        def add(rule: str, endpoint: str, view: Callable[..., Response]) -> None:
+            to.add_url_rule(rule, endpoint, only_get(view), methods=METHODS, provide_automatic_options=False)
+
         for name in ROUTES:
             endpoint = "api_" + name.replace("/", "_")
-            to.add_url_rule(f"{prefix}/{name}", endpoint, self._view(name, as_csv=False), methods=["GET"])
-            to.add_url_rule(f"{prefix}/{name}.csv", f"{endpoint}_csv", self._view(name, as_csv=True), methods=["GET"])
-        methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-        to.add_url_rule(f"{prefix}/", "api_unknown", _unknown, defaults={"route": ""}, methods=methods)
-        to.add_url_rule(f"{prefix}/<path:route>", "api_unknown", _unknown, methods=methods)
+            add(f"{prefix}/{name}", endpoint, self._view(name, as_csv=False))
+            add(f"{prefix}/{name}.csv", f"{endpoint}_csv", self._view(name, as_csv=True))
+        add(f"{prefix}/", "api", lambda: _unknown(""))
+        add(f"{prefix}/<path:route>", "api_unknown", _unknown)
 
     def _view(self, name: str, *, as_csv: bool) -> Callable[[], Response]:
         def view() -> Response:
@@ -153,14 +165,14 @@ class Api:
                 return self._answer(name, as_csv)
             except BadParametersError as error:
                 return problem(400, "Bad parameters", str(error), errors=error.errors)
-            except NotBuiltError as error:
-                return problem(503, "No data yet", error.message, hint=error.hint)
+            except NotBuiltError:
+                return problem(503, "No data yet", "nothing has been published yet", hint="run `ecom-analytics run`")
             except QueryTooLongError as error:
                 return problem(503, "The query took too long", error.message, hint=error.hint)
             except EcomError:
                 _log.exception("the warehouse cannot be read")
                 return problem(503, "The warehouse cannot be read", "see the log of the server")
-            except Exception:
+            except Exception:  # noqa: BLE001  whatever it was: the client must not see it
                 _log.exception("%s failed", name)
                 return problem(500, "Internal error", "see the log of the server")
 
@@ -175,14 +187,15 @@ class Api:
             build = generation.build
             key = (build.build_id, name, parameters.canonical, as_csv)
             etag = hashlib.sha256(repr(key).encode()).hexdigest()[:24]
+            if parameters.wrong:  # have the route read the others too, so that all wrong ones are named
+                _body(route, generation, parameters, as_csv)
             if request.if_none_match.contains_weak(etag):
-                answer = Response(status=304)
+                answer = Response(status=304, headers={"Vary": "Accept-Encoding"})
             else:
-                text, more = self._cache.get(key, lambda: _text(route, generation, parameters, as_csv))
-                kind = "text/csv; charset=utf-8" if as_csv else "application/json"
-                answer = Response(text, content_type=kind)
-                if more:
-                    answer.headers["Link"] = f'<{_page_url(more)}>; rel="next"'
+                body = self._cache.get(key, lambda: _body(route, generation, parameters, as_csv))
+                answer = body.respond("text/csv; charset=utf-8" if as_csv else "application/json")
+                if body.more:
+                    answer.headers["Link"] = f'<{_page_url(body.more)}>; rel="next"'
                 if as_csv:
                     file = f"{name.replace('/', '-')}-{build.build_id}.csv"
                     answer.headers["Content-Disposition"] = f'attachment; filename="{file}"'
@@ -191,11 +204,11 @@ class Api:
         return answer
 
 
-def _text(route: Route, generation: Generation, parameters: Parameters, as_csv: bool) -> tuple[str, str | None]:
+def _body(route: Route, generation: Generation, parameters: Parameters, as_csv: bool) -> Body:
     answer, build = route(generation, parameters), generation.build
     parameters.check()
     if as_csv:
-        return csv_text(answer), answer.next
+        return Body(csv_text(answer), answer.next)
     meta: dict[str, Any] = {
         "build_id": build.build_id,
         "built_at": build.built_at,
@@ -206,23 +219,32 @@ def _text(route: Route, generation: Generation, parameters: Parameters, as_csv: 
     }
     if answer.next:
         meta["next"] = answer.next
-    return json_text({"data": answer.data, "meta": meta}), answer.next
+    return Body(json_text({"data": answer.data, "meta": meta}), answer.next)
 
 
 def _page_url(more: str) -> str:
-    from urllib.parse import urlencode
+    from flask import request, url_for
 
-    from flask import request
+    return url_for(str(request.endpoint), **{**request.args.to_dict(), "next": more})  # type: ignore[arg-type]
 
-    given = [(name, value) for name, value in request.args.items(multi=True) if name != "next"]
-    return f"{request.path}?{urlencode([*given, ('next', more)])}"
+
+def only_get(view: Callable[..., Response]) -> Callable[..., Response]:
+    """The view for GET and HEAD; a problem for all other methods.
+
+    A blueprint cannot say what Flask answers to a method that no route of it knows, so the routes know them all.
+    """
+
+    def checked(**parts: Any) -> Response:
+        from flask import request
+
+        if request.method in ("GET", "HEAD"):
+            return view(**parts)
+        answer = problem(405, "Method not allowed", "only GET and HEAD are")
+        answer.headers["Allow"] = "GET, HEAD"
+        return answer
+
+    return checked
 
 
 def _unknown(route: str) -> Response:
-    from flask import request
-
-    if request.method not in ("GET", "HEAD"):
-        answer = problem(405, "Method not allowed", "the API only answers GET and HEAD")
-        answer.headers["Allow"] = "GET, HEAD"
-        return answer
     return problem(404, "No such route", f"there is no route {route!r}; the routes are {', '.join(sorted(ROUTES))}")

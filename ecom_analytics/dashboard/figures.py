@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime, time
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from ecom_analytics.dashboard.generations import Generation
 from ecom_analytics.dashboard.parameters import Range
@@ -30,6 +31,7 @@ class Figures:
     def __init__(self, generation: Generation) -> None:
         self._rows = generation.rows
         self._info = generation.build.info
+        self._zone = ZoneInfo(self._info.get("timezone", "UTC"))
 
     def span(self) -> tuple[date, date] | None:
         """The first and the last day of the data."""
@@ -37,33 +39,45 @@ class Figures:
         return (row["first"], row["last"]) if row["first"] is not None else None
 
     def currencies(self) -> list[str]:
-        return [r["currency"] for r in self._rows("SELECT DISTINCT currency FROM transactions WHERE currency IS NOT NULL ORDER BY 1")]
+        found = self._rows("SELECT DISTINCT currency FROM transactions WHERE currency IS NOT NULL ORDER BY currency")
+        return [row["currency"] for row in found]
 
     def definition(self, metric: str) -> dict[str, Any]:
         """Label, definition and unit of a metric, as the build carries them."""
         known = self._info.get("metrics", {}).get(metric, {})
         return {
-            "label": known.get("label", metric),
-            "definition": known.get("definition") or known.get("description", ""),
-            "unit": known.get("unit", "money" if metric in _MONEY else "ratio" if metric in _RATIOS else "count"),
+            "label": known.get("label", metric.replace("_", " ").capitalize()),
+            "definition": known.get("description", ""),
+            "unit": "money" if metric in _MONEY else "ratio" if metric in _RATIOS else "count",
         }
 
     def unavailable(self, metric: str) -> str | None:
         """Why the data cannot tell a metric; None if it can."""
         if metric not in _MONEY:
             return None
-        if not any("unit_price" in found for found in self._info.get("capabilities", {}).values()):
-            return NO_PRICES
-        return SEVERAL_CURRENCIES if len(self.currencies()) > 1 else None
+        (row,) = self._rows(
+            "SELECT count(*) AS orders, count(net_value) AS valued, (SELECT count(net_value) FROM daily "
+            "WHERE transactions > 0) AS totals FROM transactions"
+        )
+        if row["orders"]:  # a day's total is NULL if its amounts may not be added
+            return None if row["totals"] else SEVERAL_CURRENCIES if row["valued"] else NO_PRICES
+        known = self._info.get("capabilities", {}).values()
+        return None if any("unit_price" in columns for columns in known) else NO_PRICES
 
     def totals(self, days: Range) -> dict[str, Any]:
-        """The key figures over a range. Visitors are those with a session that began in it, each counted once."""
+        """The key figures over a range.
+
+        Visitors are those with a session in it, also one that began before midnight of its first day, each counted
+        once; so the visitors of a single day are those of the mart ``daily``. Sessions count on the day they began,
+        transactions on their own.
+        """
         within = [days.first, days.last]
         (visits,) = self._rows(
-            "SELECT count(DISTINCT (source, visitor_id)) AS visitors, count(*) AS sessions, "
-            "count(*) FILTER (WHERE transactions > 0) AS converting_sessions FROM sessions "
-            "WHERE session_date BETWEEN ? AND ?",
-            within,
+            "SELECT count(DISTINCT (source, visitor_id)) AS visitors, "
+            "count(*) FILTER (WHERE session_date >= $first) AS sessions, "
+            "count(*) FILTER (WHERE session_date >= $first AND transactions > 0) AS converting_sessions "
+            "FROM sessions WHERE session_date <= $last AND (session_date >= $first OR session_end >= $midnight)",
+            {"first": days.first, "last": days.last, "midnight": datetime.combine(days.first, time(), self._zone)},
         )
         (orders,) = self._rows(
             "SELECT count(*) AS transactions, sum(net_value) AS net_value FROM transactions "
@@ -96,7 +110,9 @@ class Figures:
 
     def kpis(self, days: Range, compared: Range | None) -> list[dict[str, Any]]:
         now, by_day = self.totals(days), self.by_day(days)
-        before = self.totals(compared) if compared else {}
+        span = self.span()
+        # Days before the data began were not empty but unknown: nothing is compared with them.
+        before = self.totals(compared) if compared and span and span[0] <= compared.first else {}
         cards = []
         for name in KPIS:
             reason = self.unavailable(name)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from ecom_analytics.errors import EcomError, NotBuiltError
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 QUERY_SECONDS = 20.0
 """A query that runs longer is stopped."""
+
+_log = logging.getLogger(__name__)
 
 
 class QueryTooLongError(EcomError):
@@ -44,7 +47,13 @@ class Generation:
         import duckdb
 
         cursor = self._connection.cursor()
-        stop = threading.Timer(QUERY_SECONDS, cursor.interrupt)
+
+        def interrupt() -> None:
+            with suppress(duckdb.Error):  # it ended, and was closed, at this moment
+                cursor.interrupt()
+
+        stop = threading.Timer(QUERY_SECONDS, interrupt)
+        stop.daemon = True
         stop.start()
         try:
             cursor.execute(sql, parameters)
@@ -74,6 +83,7 @@ class Generations:
         self._warehouse = Warehouse(settings)
         self._lock = threading.Lock()
         self._newest: Generation | None = None
+        self._unreadable = ""
 
     @contextmanager
     def lease(self) -> Iterator[Generation]:
@@ -95,25 +105,32 @@ class Generations:
                 self._close_if_done(generation)
 
     def _follow(self) -> Generation:
-        newest = self._newest
-        if newest is not None and self._served_name() == newest.build.path.name:
-            return newest
-        for attempt in range(5):
+        """The generation that ``CURRENT`` names; if it cannot be opened, the one that was served before."""
+        served = self._newest
+        name = self._served_name()
+        if served is not None and name in (served.build.path.name, self._unreadable):
+            return served
+        try:
+            newest = self._open()
+        except (EcomError, OSError, ValueError, KeyError):
+            if served is None:
+                raise
+            _log.exception("%s cannot be served; %s is served on", name, served.build.path.name)
+            self._unreadable = name
+            return served
+        self._newest = newest
+        if served is not None:
+            served.retired = True
+            self._close_if_done(served)
+        return newest
+
+    def _open(self) -> Generation:
+        for _ in range(4):
             build = self._warehouse.current()
-            if newest is not None and build.build_id == newest.build.build_id:
-                return newest
-            try:
-                self._newest = Generation(build, self._warehouse.connect(build))
-            except FileNotFoundError:  # replaced and pruned since it was named
-                if attempt == 4:
-                    raise
-                continue
-            break
-        if newest is not None:
-            newest.retired = True
-            self._close_if_done(newest)
-        assert self._newest is not None
-        return self._newest
+            with suppress(FileNotFoundError):  # replaced and pruned since it was named
+                return Generation(build, self._warehouse.connect(build))
+        build = self._warehouse.current()
+        return Generation(build, self._warehouse.connect(build))
 
     def _served_name(self) -> str:
         try:
@@ -136,7 +153,7 @@ class Cache:
         How many answers are kept.
     """
 
-    def __init__(self, size: int = 512) -> None:
+    def __init__(self, size: int = 256) -> None:
         self._size = size
         self._lock = threading.Lock()
         self._answers: OrderedDict[Hashable, Any] = OrderedDict()

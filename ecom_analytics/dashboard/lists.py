@@ -37,7 +37,8 @@ LISTINGS = {
     "products": Listing(
         "SELECT source, product_id, category, brand, views, add_to_carts, purchases, quantity, revenue, "
         "CASE WHEN viewers > 0 THEN buyers / viewers END AS conversion FROM products",
-        ("source", "product_id", "category", "brand", "views", "add_to_carts", "purchases", "quantity", "revenue", "conversion"),
+        ("source", "product_id", "category", "brand", "views", "add_to_carts", "purchases", "quantity", "revenue",
+         "conversion"),
         "-purchases",
         "views DESC, source, product_id",
         ranged=False,
@@ -69,6 +70,7 @@ def answer(name: str, generation: Generation, parameters: Parameters, days: Rang
     parameters.check()
     order = f'"{column}" {"DESC" if descending else "ASC"} NULLS LAST, {listing.ties}'
     values: list[Any] = [days.first, days.last] if days is not None else []
-    rows = generation.rows(f"SELECT * FROM ({listing.sql}) ORDER BY {order} LIMIT ? OFFSET ?", [*values, limit + 1, offset])
+    page = f"SELECT * FROM ({listing.sql}) ORDER BY {order} LIMIT ? OFFSET ?"
+    rows = generation.rows(page, [*values, limit + 1, offset])
     more = page_after(offset + limit) if len(rows) > limit else None
     return Answer(rows[:limit], range=days, next=more, columns=listing.columns)

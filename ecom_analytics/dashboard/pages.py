@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import logging
 import mimetypes
+from collections.abc import Callable
 from functools import lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING
 
-from ecom_analytics.dashboard.answers import problem
-from ecom_analytics.dashboard.api import Api
+from ecom_analytics.dashboard.answers import Body, problem
+from ecom_analytics.dashboard.api import METHODS, Api, only_get
 from ecom_analytics.dashboard.generations import Generations
-from ecom_analytics.errors import EcomError
+from ecom_analytics.errors import EcomError, NotBuiltError
 
 if TYPE_CHECKING:
     from flask import Blueprint, Response
@@ -33,8 +35,8 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "SAMEORIGIN",
     "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
 }
+_log = logging.getLogger(__name__)
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".md": "text/markdown"}
 
 
@@ -46,29 +48,37 @@ def make_blueprint(settings: Settings) -> Blueprint:
     generations = Generations(settings)
     Api(generations).register(made, API)
 
-    @made.get("/")
-    def index() -> str:
+    def route(rule: str, name: str, view: Callable[..., Response]) -> None:
+        made.add_url_rule(rule, name, only_get(view), methods=METHODS, provide_automatic_options=False)
+
+    def index() -> Response:
         def asset(name: str) -> str:
-            return url_for(f"{NAME}.static_file", version=_version(), name=name)
+            if name not in _files():
+                raise LookupError(f"there is no static file {name!r}")
+            return url_for(".static_file", version=_version(), name=name)
 
-        base = url_for(f"{NAME}.api_unknown", route="").rstrip("/")
-        return render_template("index.html", asset=asset, api_base=base)
+        base = url_for(".api").rstrip("/")
+        answer = Body(render_template("index.html", asset=asset, api_base=base)).respond("text/html; charset=utf-8")
+        answer.headers["Cache-Control"] = "no-cache"
+        return answer
 
-    @made.get("/static/<version>/<path:name>")
-    def static_file(version: str, name: str) -> Response:
-        return _static(name)
-
-    @made.get("/healthz")
     def health() -> Response:
         return Response("ok\n", mimetype="text/plain")
 
-    @made.get("/readyz")
     def ready() -> Response:
         try:
             with generations.lease() as generation:
                 return Response(f"{generation.build.build_id}\n", mimetype="text/plain")
-        except EcomError as error:
-            return problem(503, "Not ready", error.message)
+        except NotBuiltError:
+            return problem(503, "Not ready", "nothing has been published yet")
+        except EcomError:
+            _log.exception("the warehouse cannot be read")
+            return problem(503, "Not ready", "the warehouse cannot be read: see the log of the server")
+
+    route("/", "index", index)
+    route("/static/<version>/<path:name>", "static_file", _static)
+    route("/healthz", "health", health)
+    route("/readyz", "ready", ready)
 
     @made.after_request
     def protect(answer: Response) -> Response:
@@ -97,7 +107,7 @@ def _files() -> dict[str, Traversable]:
 
 @lru_cache(maxsize=1)
 def _version() -> str:
-    """A hash of all static files: one part of every address, so that modules can import each other by relative paths."""
+    """A hash of all static files: a part of every address, so that modules can import each other by relative paths."""
     digest = hashlib.sha256()
     for name, entry in sorted(_files().items()):
         digest.update(name.encode() + b"\0" + hashlib.sha256(entry.read_bytes()).digest())
@@ -111,7 +121,7 @@ def _content(name: str) -> tuple[bytes, bytes]:
     return content, gzip.compress(content, 9, mtime=0)
 
 
-def _static(name: str) -> Response:
+def _static(version: str, name: str) -> Response:
     from flask import Response, request
 
     if name not in _files():
@@ -120,9 +130,11 @@ def _static(name: str) -> Response:
     suffix = "." + name.rsplit(".", 1)[-1]
     kind = _TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
     zipped = request.accept_encodings["gzip"] > 0
-    answer = Response(packed if zipped else plain, content_type=f"{kind}; charset=utf-8")
+    kind += "; charset=utf-8" if kind.startswith(("text/", "image/svg")) else ""
+    answer = Response(packed if zipped else plain, content_type=kind)
     if zipped:
         answer.headers["Content-Encoding"] = "gzip"
     answer.headers["Vary"] = "Accept-Encoding"
-    answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    # A page of another release may still ask by its own hash: it gets the file, but nobody may keep it under that name.
+    answer.headers["Cache-Control"] = "public, max-age=31536000, immutable" if version == _version() else "no-store"
     return answer

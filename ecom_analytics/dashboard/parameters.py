@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -14,6 +15,8 @@ COMPARE = ("none", "prev")
 RANGE = ("from", "to", "period", "compare")
 LIST = ("limit", "sort", "next")
 MOST = 1000
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_PAGE = re.compile(r"from ([0-9]{1,15})")
 
 
 class BadParametersError(Exception):
@@ -34,12 +37,16 @@ class Range:
 
     @property
     def days(self) -> list[date]:
-        return [self.first + timedelta(days=n) for n in range((self.last - self.first).days + 1)]
+        return [self.first + timedelta(days=n) for n in range(self.length)]
+
+    @property
+    def length(self) -> int:
+        return (self.last - self.first).days + 1
 
     @property
     def before(self) -> Range:
         """As many days, right before."""
-        length = self.last - self.first + timedelta(days=1)
+        length = timedelta(days=self.length)
         return Range(self.first - length, self.last - length, "previous")
 
     def to_dict(self) -> dict[str, str]:
@@ -69,6 +76,11 @@ class Parameters:
             for name, values in given.items()
             if name in allowed and len(values) > 1
         ]
+
+    @property
+    def wrong(self) -> bool:
+        """Whether something is wrong already, before any value was read."""
+        return bool(self._errors)
 
     @property
     def canonical(self) -> tuple[tuple[str, str], ...]:
@@ -102,7 +114,7 @@ class Parameters:
             chosen = Range(start or min(first, end or first), end or max(last, start or last), "custom")
             if chosen.first > chosen.last:
                 self._bad("from", chosen.first.isoformat(), f"a day up to {chosen.last.isoformat()}")
-            if (chosen.last - chosen.first).days > 36_600:
+            if chosen.length > 36_600:
                 self._bad("from", chosen.first.isoformat(), "a range of at most 100 years")
             self.check()
             return chosen
@@ -110,6 +122,7 @@ class Parameters:
         return Range(first if length is None else last - timedelta(days=length - 1), last, period)
 
     def compared(self, chosen: Range) -> Range | None:
+        """The range to compare with."""
         return chosen.before if self.choice("compare", COMPARE, "prev") == "prev" else None
 
     def limit(self, default: int = 10) -> int:
@@ -133,20 +146,26 @@ class Parameters:
         if text is None:
             return 0
         try:
-            return int(base64.urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4)).decode().removeprefix("from "))
+            named = _PAGE.fullmatch(base64.urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4)).decode())
         except (ValueError, binascii.Error):
+            named = None
+        if named is None:
             self._bad("next", text, "what an earlier answer gave as next")
             return 0
+        return int(named[1])
 
     def _date(self, name: str) -> date | None:
         text = self._given.get(name)
         if text is None:
             return None
         try:
-            return date.fromisoformat(text)
+            day = date.fromisoformat(text)
         except ValueError:
-            self._bad(name, text, "a day such as 2026-01-31")
+            day = None
+        if day is None or not _DAY.fullmatch(text) or not 1900 <= day.year < 2200:
+            self._bad(name, text, "a day such as 2026-01-31, from 1900 to 2199")
             return None
+        return day
 
     def _bad(self, name: str, value: str, allowed: str) -> None:
         self._errors.append({"parameter": name, "value": value, "allowed": allowed})

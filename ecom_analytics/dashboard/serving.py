@@ -34,20 +34,21 @@ def serve(settings: Settings, *, ready: Callable[[str], None] = lambda address: 
     ConfigError
         The address is in use, or cannot be served on.
     """
-    server, address = _server(settings)
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        ready(address)
-        server.run()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        server.close()
-        signal.signal(signal.SIGTERM, before)
+    in_main = threading.current_thread() is threading.main_thread()  # no other thread may handle signals
+    with _server(settings) as server:
+        before = signal.signal(signal.SIGTERM, stop) if in_main else None
+        try:
+            ready(server.address)
+            server.run()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            if in_main:
+                signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -61,41 +62,57 @@ def serving(settings: Settings) -> Iterator[str]:
         with serving(Settings(port=0)) as address:
             urllib.request.urlopen(address + "healthz")
     """
-    server, address = _server(settings)
-    closing = threading.Event()
-
-    def run() -> None:
+    with _server(settings) as server:
+        thread = threading.Thread(target=server.run, name="dashboard", daemon=True)
+        thread.start()
         try:
-            server.run()
-        except OSError:  # waitress waits for events on what is closed under it
-            if not closing.is_set():
-                raise
-
-    thread = threading.Thread(target=run, name="dashboard", daemon=True)
-    thread.start()
-    try:
-        yield address
-    finally:
-        closing.set()
-        server.task_dispatcher.shutdown()
-        server.close()
-        thread.join(timeout=10)
+            yield server.address
+        finally:
+            server.stop()
+            thread.join(timeout=10)
 
 
-def _server(settings: Settings) -> tuple[Any, str]:
-    """A server on a socket of ours, and its address. The socket is bound first, so that a busy port leaves nothing open."""
-    import waitress
+class _Server:
+    """Waitress on a socket of ours, which is bound first, so that a busy port leaves nothing open."""
 
-    bound = _bind(settings)
-    try:
-        server = waitress.create_server(create_app(settings), sockets=[bound], threads=THREADS, ident=None)
-    except BaseException:
-        bound.close()
-        raise
-    host, port = bound.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):  # any address: this machine's own one is the one to show
-        host = "127.0.0.1"
-    return server, f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+    def __init__(self, settings: Settings, bound: socket.socket) -> None:
+        import waitress.server
+
+        self._channels: dict[int, Any] = {}
+        self._waitress = waitress.server.create_server(
+            create_app(settings), map=self._channels, sockets=[bound], threads=THREADS, ident=None
+        )
+        host, port = bound.getsockname()[:2]
+        if host in ("0.0.0.0", "::"):  # noqa: S104  any address: this machine's own one is the one to show
+            host = "127.0.0.1"
+        self.address = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+    def run(self) -> None:
+        """Answer requests until :meth:`stop`, or a KeyboardInterrupt."""
+        self._waitress.run()
+
+    def stop(self) -> None:
+        """Have the thread that runs close all connections, and end."""
+        self._waitress.trigger.pull_trigger(self._close_channels)
+
+    def close(self) -> None:
+        self._waitress.task_dispatcher.shutdown()
+        self._close_channels()
+
+    def _close_channels(self) -> None:
+        from waitress.wasyncore import close_all
+
+        close_all(self._channels)
+
+
+@contextmanager
+def _server(settings: Settings) -> Iterator[_Server]:
+    with _bind(settings) as bound:
+        server = _Server(settings, bound)
+        try:
+            yield server
+        finally:
+            server.close()
 
 
 def _bind(settings: Settings) -> socket.socket:

@@ -18,7 +18,7 @@ from ecom_analytics.dashboard import blueprint
 from ecom_analytics.dashboard.api import ROUTES
 from ecom_analytics.dashboard.generations import Generation
 
-FROM, TO = date(2026, 1, 12), date(2026, 2, 1)
+FROM, TO = date(2026, 1, 26), date(2026, 2, 15)
 RANGE = f"from={FROM}&to={TO}"
 
 
@@ -30,7 +30,10 @@ def client(built_settings: Settings) -> FlaskClient:
 @pytest.fixture(scope="module")
 def marts(built_settings: Settings) -> dict[str, list[dict[str, Any]]]:
     warehouse = Warehouse(built_settings)
-    return {name: warehouse.sql(f"SELECT * FROM {name}").to_pylist() for name in ("sessions", "transactions", "products", "daily")}
+    return {
+        name: warehouse.sql(f"SELECT * FROM {name}").to_pylist()
+        for name in ("sessions", "transactions", "products", "daily")
+    }
 
 
 def get(client: FlaskClient, route: str) -> Any:
@@ -43,8 +46,9 @@ def totals(marts: dict[str, list[dict[str, Any]]], first: date, last: date) -> d
     sessions = [row for row in marts["sessions"] if first <= row["session_date"] <= last]
     orders = [row for row in marts["transactions"] if first <= row["transaction_date"] <= last]
     revenue = float(sum(row["net_value"] for row in orders))
+    seen = [row for row in marts["sessions"] if row["session_date"] <= last and row["session_end"].date() >= first]
     return {
-        "visitors": len({(row["source"], row["visitor_id"]) for row in sessions}),
+        "visitors": len({(row["source"], row["visitor_id"]) for row in seen}),
         "sessions": len(sessions),
         "transactions": len(orders),
         "session_conversion_rate": sum(row["transactions"] > 0 for row in sessions) / len(sessions),
@@ -66,8 +70,31 @@ def test_kpis_equal_sums_in_python_and_so_does_the_change(client: FlaskClient, m
         assert len(card["series"]) == days
         assert card["label"] != name, "the definition of the metric is missing"
         assert card["definition"]
+        assert card["unit"] == {"session_conversion_rate": "ratio", "net_value": "money", "aov": "money"}.get(
+            name, "count"
+        )
     for name in ("sessions", "transactions", "net_value"):
         assert sum(point["value"] for point in cards[name]["series"]) == pytest.approx(now[name])
+
+
+def test_nothing_is_compared_with_days_before_the_data_began(client: FlaskClient, marts: dict[str, Any]) -> None:
+    first = min(row["date"] for row in marts["daily"])
+    day = first + timedelta(days=1)
+    for query, known in ((f"from={day}&to={day}", True), (f"from={day}&to={day + timedelta(days=1)}", False)):
+        cards = get(client, f"kpis?{query}")
+        assert {card["previous"] is not None for card in cards if card["unit"] == "count"} == {known}
+        assert known or {card["change"] for card in cards} == {None}
+
+
+def test_the_visitors_of_one_day_are_those_of_the_mart_also_past_midnight(
+    client: FlaskClient, marts: dict[str, Any]
+) -> None:
+    late = [row for row in marts["sessions"] if row["session_end"].date() > row["session_date"]]
+    assert late, "no session goes past midnight: the test shows nothing"
+    daily = {row["date"]: row["visitors"] for row in marts["daily"]}
+    for day in {row["session_end"].date() for row in late}:
+        cards = {card["name"]: card["value"] for card in get(client, f"kpis?from={day}&to={day}&compare=none")}
+        assert cards["visitors"] == daily[day]
 
 
 def test_a_day_without_events_is_zero_in_counts_and_nothing_in_ratios(client: FlaskClient) -> None:
@@ -181,7 +208,11 @@ def test_every_route_has_an_etag_a_csv_twin_and_refuses_what_it_does_not_know(
         ("users?limit=1001&sort=password", {"limit", "sort"}),
         ("users?next=nowhere", {"next"}),
         ("timeseries?metric=; DROP TABLE daily", {"metric"}),
-        ("kpis?from=0001-01-01&to=9999-12-31", {"from"}),
+        ("kpis?from=0001-01-01&to=9999-12-31", {"from", "to"}),
+        ("kpis?from=1950-01-01&to=2100-01-01", {"from"}),
+        ("kpis?from=20260101&to=2026-W05-1", {"from", "to"}),
+        ("kpis?limit=5&period=x&period=7d", {"limit", "period"}),
+        ("users?next=ZnJvbSAtNQ&limit=1e3", {"next", "limit"}),
         ("kpis?period=7d&period=28d", {"period"}),
     ],
 )
