@@ -28,6 +28,7 @@ from ecom_analytics import Settings, Warehouse, create_app
 from ecom_analytics.dashboard import blueprint
 from ecom_analytics.dashboard.answers import Answer, csv_text, json_text
 from ecom_analytics.dashboard.api import ROUTES
+from ecom_analytics.dashboard.figures import Figures
 from ecom_analytics.dashboard.serving import serve, serving
 from ecom_analytics.warehouse import CURRENT, file_name, info_name
 
@@ -140,6 +141,19 @@ def test_a_problem_tells_nothing_of_the_machine(settings: Settings) -> None:
         assert str(settings.warehouse.parent) not in answer.get_data(as_text=True)
 
 
+def test_a_query_that_takes_too_long_is_a_503_to_try_again(
+    built_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range + b.range = ?"
+    monkeypatch.setattr("ecom_analytics.dashboard.generations.QUERY_SECONDS", 0.2)
+    monkeypatch.setattr(Figures, "span", lambda figures: figures._rows(endless, [7]))
+    answer = create_app(built_settings).test_client().get("/api/v1/funnel")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert answer.content_type == "application/problem+json"
+    monkeypatch.undo()
+    assert create_app(built_settings).test_client().get("/api/v1/funnel").status_code == 200
+
+
 def test_amounts_in_several_currencies_are_not_added(copy: Settings) -> None:
     import duckdb
 
@@ -236,7 +250,8 @@ def test_a_signal_ends_the_server_cleanly(number: signal.Signals, settings: Sett
     code = (
         "import sys\n"
         "from ecom_analytics import Settings\n"
-        "from ecom_analytics.dashboard.serving import serve\n"
+        "from ecom_analytics.dashboard.figures import Figures
+from ecom_analytics.dashboard.serving import serve\n"
         "serve(Settings(home=sys.argv[1], port=0), ready=lambda address: print(address, flush=True))\n"
         "print('ended')\n"
     )
