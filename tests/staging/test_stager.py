@@ -216,7 +216,12 @@ EVENT = {
     "batch_id": "b",
     "source_line": 2,
 }
-TYPES = {"event_ts": "timestamp('UTC', 6)", "session_start": "timestamp('UTC', 6)", "event_date": "date", "source_line": "int64"}
+TYPES = {
+    "event_ts": "timestamp('UTC', 6)",
+    "session_start": "timestamp('UTC', 6)",
+    "event_date": "date",
+    "source_line": "int64",
+}
 
 
 def relation(**changed: Any) -> Any:
@@ -225,7 +230,9 @@ def relation(**changed: Any) -> Any:
     kinds = {"event_ts": "TIMESTAMPTZ", "session_start": "TIMESTAMPTZ", "event_date": "DATE", "source_line": "BIGINT"}
     columns = ", ".join(f"{name} {kinds.get(name, 'VARCHAR')}" for name in EVENT)
     connection.raw_sql(f"CREATE TABLE events ({columns})")
-    connection.con.execute(f"INSERT INTO events VALUES ({', '.join('?' * len(EVENT))})", [*{**EVENT, **changed}.values()])
+    connection.con.execute(
+        f"INSERT INTO events VALUES ({', '.join('?' * len(EVENT))})", [*{**EVENT, **changed}.values()]
+    )
     return connection.table("events")
 
 
