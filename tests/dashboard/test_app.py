@@ -250,8 +250,7 @@ def test_a_signal_ends_the_server_cleanly(number: signal.Signals, settings: Sett
     code = (
         "import sys\n"
         "from ecom_analytics import Settings\n"
-        "from ecom_analytics.dashboard.figures import Figures
-from ecom_analytics.dashboard.serving import serve\n"
+        "from ecom_analytics.dashboard.serving import serve\n"
         "serve(Settings(home=sys.argv[1], port=0), ready=lambda address: print(address, flush=True))\n"
         "print('ended')\n"
     )
