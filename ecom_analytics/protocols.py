@@ -99,6 +99,12 @@ class Engine(Protocol):
     def timestamp_from_millis(self, column: ir.IntegerColumn) -> ir.TimestampColumn:
         """Milliseconds since 1970 as a UTC timestamp without a zone, to the microsecond."""
 
+    def timestamp_from_text(self, column: ir.StringColumn) -> ir.TimestampColumn:
+        """ISO 8601 text as a UTC timestamp without a zone; without an offset it is UTC; NULL if it is no time."""
+
+    def local_date(self, column: ir.TimestampColumn, timezone: str) -> ir.DateColumn:
+        """The day of a UTC timestamp without a zone, in an IANA time zone."""
+
 
 @runtime_checkable
 class ExportFormat(Protocol):

@@ -59,7 +59,7 @@ class DuckDBEngine:
     def __init__(self, settings: Settings, scratch: Path) -> None:
         import ibis
 
-        self.scratch = scratch
+        self.max_record_lines = settings.max_record_lines
         self.reading = Reading()
         self._failure: Exception | None = None
         self.backend: Backend = ibis.duckdb.connect(
@@ -157,8 +157,6 @@ class DuckDBEngine:
                     if self.reading.on_bytes:
                         self.reading.on_bytes(batch.nbytes)
                 counts.records, counts.bad, counts.blank = reader.records, reader.rejected, reader.blank
-
-    max_record_lines = 100
 
     def _bad(self, file: RawFile, bad: BadRecord) -> None:
         if self.reading.on_bad:

@@ -34,7 +34,7 @@ class Canonical:
     timestamp_column = "event_ts"
 
     def __init__(self) -> None:
-        self._engine: Any = None
+        self._engine: Engine | None = None
 
     def detect(self, sample: bytes) -> float:
         """1 if the header has the required columns.
@@ -65,6 +65,7 @@ class Canonical:
     def to_events(self, raw: ir.Table) -> ir.Table:
         import ibis
 
+        assert self._engine is not None, "read() comes first"
         iso = raw.event_ts.re_search(_ISO).ifelse(raw.event_ts, ibis.null(str))
         at = self._engine.timestamp_from_text(iso)
         in_range = at.between(ibis.timestamp("1990-01-01 00:00:00"), ibis.timestamp("2099-12-31 23:59:59.999999"))

@@ -8,25 +8,18 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from ecom_analytics import plugins
 from ecom_analytics.config import Settings
 from ecom_analytics.disk import told_when_full
 from ecom_analytics.errors import AccountingError, BusyError, RestageError
-from ecom_analytics.lake import Batch, StagedFile, batches
-from ecom_analytics.progress import Progress, Watcher, ignore
-from ecom_analytics.protocols import RawFile, SourceFormat
+from ecom_analytics.lake import Batch, batches
+from ecom_analytics.progress import Watcher, ignore
 from ecom_analytics.reports import StageReport
-from ecom_analytics.staging.state import Account, State, account, load, properties, staged_root
-from ecom_analytics.staging.tables import STAGE, commit, create_table, files_of, open_table, schema
+from ecom_analytics.staging.attempt import Attempt
+from ecom_analytics.staging.state import State, account, load, properties, staged_root
+from ecom_analytics.staging.tables import commit, open_table
 from ecom_analytics.storages import open_storage
-
-if TYPE_CHECKING:
-    from ecom_analytics.engines.duckdb import DuckDBEngine
-    from ecom_analytics.staging.days import Judged
 
 ATTEMPTS = 5
 """How often a stage is computed anew when another stager commits first."""
@@ -83,7 +76,7 @@ class Stager:
         if not new:
             return _report(state, started, new=[], days=0, stage_id=None)
         stage_id = f"{state.version + 1:08d}-{uuid.uuid4().hex}"
-        attempt = _Attempt(self.settings, self._watch, state, stage_id, new)
+        attempt = Attempt(self.settings, self._watch, state, stage_id, new)
         try:
             with told_when_full(self._root), _scratch(self.settings) as scratch:
                 judged = attempt.compute(scratch)
@@ -118,194 +111,6 @@ class Stager:
         table = open_table(self._root / "duplicates") if state.superseded else None
         if table is not None:
             commit(table, "duplicates", [], state.superseded)
-
-
-class _Attempt:
-    """One try at one stage: everything it writes bears its id, so that it can be undone."""
-
-    def __init__(self, settings: Settings, watch: Watcher, state: State, stage_id: str, new: Sequence[Batch]) -> None:
-        self._settings = settings
-        self._watch = watch
-        self._state = state
-        self._root = state.root
-        self._stage_id = stage_id
-        self._new = new
-        self._committed = False
-        lake = open_storage(settings.lake, settings)
-        self._files = {
-            (b.source, b.batch_id): RawFile(b.batch_id, b.source, lake.uri(b.object_name), b.name) for b in new
-        }
-        self._formats: dict[str, SourceFormat] = {
-            name: plugins.load("source_formats", name)()
-            for name in {b.source_format for b in new} | set(state.batches["source_format"].to_pylist())
-        }
-
-    def compute(self, scratch: Path) -> Judged:
-        """Read, judge and validate; files are written but nothing is committed."""
-        from ecom_analytics.engines.duckdb import DuckDBEngine
-        from ecom_analytics.staging.days import DayJudge, Judged, present_columns
-        from ecom_analytics.staging.rejects import RejectFile
-        from ecom_analytics.staging.validation import import_early
-
-        import_early()
-        self._rejects = RejectFile(self._path("rejected"), self._stage_id)
-        with DuckDBEngine(self._settings, scratch) as engine:
-            self._read(engine, present_columns(c for f in self._formats.values() for c in f.capabilities))
-            self._rejects.add_broken(engine, list(self._files.values()), self._settings.max_record_lines)
-            self._rejects.close()
-            touched = {
-                day.isoformat(): rows
-                for day, rows in engine.rows(
-                    "SELECT event_date, count(*) FROM parsed WHERE reject_rule IS NULL GROUP BY 1"
-                )
-            }
-            self._counts = engine.reading.counts
-            if not touched:
-                return Judged()
-            columns = present_columns(c for f in self._formats.values() for c in f.capabilities)
-            judge = DayJudge(engine, self._settings, self._state, columns, self._stage_id, self._on_days)
-            judged = judge.judge(touched)
-            self._validate(engine, judged)
-            return judged
-
-    def _read(self, engine: DuckDBEngine, columns: list[str]) -> None:
-        """Fill the table ``parsed`` with one expression for each source format."""
-        from ecom_analytics.staging.days import create_kinds, sql_types
-
-        create_kinds(engine, self._state, self._new)
-        kinds = sql_types() | {"event_ts": "TIMESTAMP"}
-        parsed = {name: kinds[name] for name in columns} | {"event_date": "DATE"}
-        parsed |= {"reject_rule": "VARCHAR", "reject_message": "VARCHAR"}
-        engine.execute(f"CREATE TABLE parsed ({', '.join(f'{name} {kind}' for name, kind in parsed.items())})")
-        engine.max_record_lines = self._settings.max_record_lines
-        engine.reading.on_bad = self._rejects.add_bad
-        total, done = sum(batch.bytes for batch in self._new), 0
-
-        def on_bytes(count: int) -> None:
-            nonlocal done
-            done = min(done + count, total)
-            self._watch(Progress("stage", "reading", done, total, "bytes"))
-
-        engine.reading.on_bytes = on_bytes
-        for name, source_format in self._formats.items():
-            files = [self._files[b.source, b.batch_id] for b in self._new if b.source_format == name]
-            if not files:
-                continue
-            events = source_format.to_events(source_format.read(engine, files))
-            events = events.mutate(event_date=engine.local_date(events.event_ts, self._settings.timezone))
-            engine.execute(f"INSERT INTO parsed BY NAME {engine.backend.compile(events)}")
-
-    def _on_days(self, done: int, left: int) -> None:
-        self._watch(Progress("stage", "finding sessions", done, done + left, "days"))
-
-    def _validate(self, engine: DuckDBEngine, judged: Judged) -> None:
-        from ecom_analytics.staging.validation import validate
-
-        self._watch(Progress("stage", "validating", None, None))
-        paths = [str(self._root / "events" / file.path) for file in judged.events]
-        if paths:
-            engine.execute("SET VARIABLE written = $1", [paths])
-            engine.execute(
-                "CREATE TEMP VIEW written AS SELECT * FROM read_parquet(getvariable('written'), "
-                "hive_partitioning = true, hive_types = {'event_date': DATE})"
-            )
-            validate(engine.backend.table("written"))
-
-    def commit(self, judged: Judged) -> None:
-        """Check the account, then commit: the other tables first, and ``events`` last, which makes them count."""
-        removed = [f for day in judged.days for f in self._state.events.get(day, [])]
-        self._check_account(judged, removed)
-        configuration = properties(self._settings)
-        tables = {
-            name: open_table(self._root / name) or create_table(self._root / name, name, configuration)
-            for name in ("events", "duplicates", "rejected", "batches")
-        }
-        if judged.duplicates:
-            commit(tables["duplicates"], "duplicates", judged.duplicates)
-        if self._rejects.rows:
-            path = self._rejects.path
-            commit(tables["rejected"], "rejected", [_file(path, self._rejects.rows)])
-        commit(tables["batches"], "batches", [self._write_batches()])
-        commit(
-            tables["events"],
-            "events",
-            judged.events,
-            removed,
-            transactions={STAGE: self._state.version + 1, f"{STAGE}/{self._stage_id}": 1},
-        )
-        self._committed = True
-
-    def _check_account(self, judged: Judged, removed: list[StagedFile]) -> None:
-        """Count where every record of the lake will be; nothing is committed unless it adds up."""
-        before = account(self._state)
-        records = sum(c.records + c.blank for c in self._counts.values())
-        blank = sum(c.blank for c in self._counts.values())
-        replaced = [f for day in judged.days for f in self._state.duplicates.get(day, [])]
-        total = Account(
-            records=before.records + records,
-            staged=before.staged + _rows(judged.events) - _rows(removed),
-            duplicates=before.duplicates + _rows(judged.duplicates) - _rows(replaced),
-            rejected=before.rejected + self._rejects.rows,
-            blank=before.blank + blank,
-        )
-        if not total.adds_up:
-            raise AccountingError(
-                f"{total.records} records came in, but {total.staged} staged + {total.duplicates} duplicates + "
-                f"{total.rejected} rejected + {total.blank} blank make "
-                f"{total.staged + total.duplicates + total.rejected + total.blank}",
-                hint="nothing was committed; please report this as a defect, with the file if you can",
-                account=total,
-            )
-
-    def _write_batches(self) -> StagedFile:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        rows: list[dict[str, Any]] = []
-        rejected = self._rejects.by_batch
-        for batch in self._new:
-            counts = self._counts[batch.source, batch.batch_id]
-            rows.append(
-                {
-                    "source": batch.source,
-                    "batch_id": batch.batch_id,
-                    "source_format": batch.source_format,
-                    "name": batch.name,
-                    "bytes": batch.bytes,
-                    "records": counts.records + counts.blank,
-                    "rejected": rejected[batch.source, batch.batch_id],
-                    "blank": counts.blank,
-                    "stage_id": self._stage_id,
-                    "staged_at": datetime.now(UTC),
-                }
-            )
-        path = self._path("batches")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema("batches")), path, compression="zstd")
-        return _file(path, len(rows))
-
-    def _path(self, table: str) -> Path:
-        return self._root / table / f"{self._stage_id}_0.parquet"
-
-    def undo(self) -> None:
-        """Remove what a failed attempt wrote; its rows never counted."""
-        if self._committed:
-            return
-        for name in ("duplicates", "rejected", "batches"):
-            table = open_table(self._root / name)
-            own = [f for f in files_of(table) if f.stage_id == self._stage_id]
-            if table is not None and own:
-                commit(table, name, [], own)
-        for path in self._root.glob(f"*/**/{self._stage_id}_*.parquet"):
-            path.unlink(missing_ok=True)
-
-
-def _rows(files: Sequence[StagedFile]) -> int:
-    return sum(file.rows for file in files)
-
-
-def _file(path: Path, rows: int) -> StagedFile:
-    return StagedFile(path.name, rows, path.stat().st_size, None)
 
 
 def _report(state: State, started: float, *, new: Sequence[Batch], days: int, stage_id: str | None) -> StageReport:

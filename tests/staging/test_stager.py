@@ -18,7 +18,7 @@ from ecom_analytics.errors import AccountingError, BusyError, InputError, Schema
 from ecom_analytics.events import EVENT_TYPES
 from ecom_analytics.lake import STAGED
 from ecom_analytics.progress import Progress
-from ecom_analytics.staging import snapshot, stager, tables
+from ecom_analytics.staging import attempt, snapshot, tables
 from ecom_analytics.staging.validation import validate
 
 SHOP = "event_ts,event_type,visitor_id,product_id,source_event_id\n"
@@ -99,7 +99,7 @@ def test_of_two_stagers_at_once_one_commits_and_the_other_computes_anew(
     Stager(settings).stage()
     ingest(settings, row(0, day="2026-01-08"), name="b.csv")
     together, attempts = threading.Barrier(2, timeout=60), []
-    compute = stager._Attempt.compute
+    compute = attempt.Attempt.compute
 
     def computed(self: Any, scratch: Path) -> Any:
         judged = compute(self, scratch)
@@ -108,7 +108,7 @@ def test_of_two_stagers_at_once_one_commits_and_the_other_computes_anew(
             together.wait()
         return judged
 
-    monkeypatch.setattr(stager._Attempt, "compute", computed)
+    monkeypatch.setattr(attempt.Attempt, "compute", computed)
     reports: list[Any] = []
     threads = [threading.Thread(target=lambda: reports.append(Stager(settings).stage())) for _ in range(2)]
     for thread in threads:
@@ -134,7 +134,7 @@ def test_a_stager_that_always_loses_gives_up_and_leaves_nothing(
         commit(table, name, *arguments, **more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(stager, "commit", lost)
+        patch.setattr(attempt, "commit", lost)
         with pytest.raises(BusyError):
             Stager(settings).stage()
     assert parquet_files(settings) == set()
@@ -151,13 +151,13 @@ def test_a_process_killed_at_any_commit_leaves_what_the_next_stage_makes_whole(p
     code = (
         "import os, signal, sys\n"
         "from ecom_analytics import Settings, Stager\n"
-        "from ecom_analytics.staging import stager\n"
-        "commit, point = stager.commit, sys.argv[2]\n"
+        "from ecom_analytics.staging import attempt, stager\n"
+        "commit, point = attempt.commit, sys.argv[2]\n"
         "def killed(table, name, adds, removes=(), **more):\n"
         "    if name == point or (point == 'after' and removes and name == 'duplicates'):\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "    commit(table, name, adds, removes, **more)\n"
-        "stager.commit = killed\n"
+        "attempt.commit = stager.commit = killed\n"
         "Stager(Settings(home=sys.argv[1])).stage()\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(settings.home), point], env=os.environ, check=False)
