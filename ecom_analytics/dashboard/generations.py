@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 QUERY_SECONDS = 20.0
 """A query that runs longer is stopped."""
+
+RETRY_SECONDS = 5.0
+"""A build that could not be opened is tried again after so long."""
 
 _log = logging.getLogger(__name__)
 
@@ -84,6 +88,7 @@ class Generations:
         self._lock = threading.Lock()
         self._newest: Generation | None = None
         self._unreadable = ""
+        self._next_try = 0.0
 
     @contextmanager
     def lease(self) -> Iterator[Generation]:
@@ -105,18 +110,24 @@ class Generations:
                 self._close_if_done(generation)
 
     def _follow(self) -> Generation:
-        """The generation that ``CURRENT`` names; if it cannot be opened, the one that was served before."""
+        """The generation that ``CURRENT`` names; as long as it cannot be opened, the one that was served before."""
+        import duckdb
+
         served = self._newest
         name = self._served_name()
-        if served is not None and name in (served.build.path.name, self._unreadable):
+        if served is not None and name == served.build.path.name:
+            return served
+        known = name == self._unreadable
+        if served is not None and known and time.monotonic() < self._next_try:
             return served
         try:
             newest = self._open()
-        except (EcomError, OSError, ValueError, KeyError):
+        except (EcomError, duckdb.Error, OSError, ValueError, KeyError):
             if served is None:
                 raise
-            _log.exception("%s cannot be served; %s is served on", name, served.build.path.name)
-            self._unreadable = name
+            if not known:  # said once
+                _log.exception("%s cannot be served; %s is served on", name, served.build.path.name)
+            self._unreadable, self._next_try = name, time.monotonic() + RETRY_SECONDS
             return served
         self._newest = newest
         if served is not None:

@@ -13,9 +13,11 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -131,6 +133,19 @@ def test_a_build_that_cannot_be_opened_is_not_served_and_the_old_one_is(
     assert len([record for record in caplog.records if "cannot be served" in record.message]) == 1
     fresh = create_app(copy).test_client().get("/readyz")
     assert (fresh.status_code, fresh.content_type) == (503, "application/problem+json")
+
+
+def test_a_build_that_could_not_be_opened_is_tried_again(copy: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = create_app(copy).test_client()
+    before, content = client.get("/readyz").data, Warehouse(copy).current().path.read_bytes()
+    _publish(copy, b"half of it")
+    assert client.get("/readyz").data == before
+    Warehouse(copy).current().path.write_bytes(content)
+    assert client.get("/readyz").data == before
+    now = time.monotonic()
+    monkeypatch.setattr("ecom_analytics.dashboard.generations.time", SimpleNamespace(monotonic=lambda: now + 60))
+    assert client.get("/readyz").data == b"20990101T000000Z-ffffff\n"
+    assert client.get("/api/v1/kpis").status_code == 200
 
 
 def test_a_problem_tells_nothing_of_the_machine(settings: Settings) -> None:
