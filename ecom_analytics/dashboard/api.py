@@ -22,6 +22,9 @@ Route = Callable[[Generation, Parameters], Answer]
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 
+NO_DATA = "urn:ecom-analytics:no-data"
+"""The ``type`` of the problem that nothing was published yet, which is no failure."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -166,7 +169,9 @@ class Api:
             except BadParametersError as error:
                 return problem(400, "Bad parameters", str(error), errors=error.errors)
             except NotBuiltError:
-                return problem(503, "No data yet", "nothing has been published yet", hint="run `ecom-analytics run`")
+                return problem(
+                    503, "No data yet", "nothing has been published yet", type=NO_DATA, hint="run `ecom-analytics run`"
+                )
             except QueryTooLongError as error:
                 return problem(503, "The query took too long", error.message, hint=error.hint)
             except EcomError:

@@ -254,6 +254,7 @@ def test_before_the_first_build_the_page_is_there_and_the_api_says_not_yet(setti
     assert client.get("/healthz").status_code == 200
     answer = client.get("/api/v1/kpis")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert answer.get_json()["type"] == "urn:ecom-analytics:no-data"
     assert client.get("/readyz").status_code == 503
 
 

@@ -481,13 +481,25 @@ def test_before_the_first_build_it_says_so_and_then_recovers(browser: Browser, t
     with _serve(Settings(home=tmp_path / "home", port=0)) as address, visiting(browser, address) as visit:
         visit.page.clock.install()
         visit.open()
-        assert (
-            visit.page.get_by_role("alert").count() == visit.page.get_by_role("button", name="Try again").count() == 1
-        )
+        page = visit.page
+        assert page.get_by_role("heading", name="No data yet").is_visible()
+        assert page.get_by_role("alert").count() == 0
+        assert page.locator("[data-panel]:visible, #controls:visible").count() == 0
+        assert "No data yet" in page.get_by_role("status").first.inner_text()
+        page.evaluate(axe_script())
+        assert page.evaluate(VIOLATIONS) == []
+        with visit.refreshing():
+            page.get_by_role("button", name="Look again").click()
+        assert page.get_by_role("heading", name="No data yet").is_visible()
         _built(tmp_path, "shop", events=5_000, days=10, start=FIRST)
         with visit.refreshing():
             visit.page.clock.run_for(31_000)
         assert visit.figures()["sessions"] > 0
+        assert page.get_by_role("heading", name="No data yet").is_hidden()
+        for chart in CHARTS:
+            box = visit.panel(chart).locator("canvas").bounding_box()
+            assert box["width"] > 200
+            assert box["height"] > 100
 
 
 def test_an_unreachable_server_is_told_and_the_figures_stay(visit: Visit) -> None:

@@ -3,11 +3,12 @@
 const base = document.documentElement.dataset.api;
 
 export class ApiError extends Error {
-  constructor(message, { status = 0, errors = [] } = {}) {
+  constructor(message, { status = 0, errors = [], type = "" } = {}) {
     super(message);
     this.name = "ApiError";
     this.status = status;
     this.errors = errors;
+    this.type = type;
   }
 }
 
@@ -51,5 +52,5 @@ async function problem(response) {
   }
   const said = body.detail || body.title || `The server answered with status ${response.status}`;
   const unsaid = (body.errors ?? []).filter((one) => !said.includes(one.parameter)).map((one) => `${one.parameter} is ${one.value}, allowed: ${one.allowed}`);
-  return new ApiError([said, ...unsaid].map(sentence).join(" "), { status: response.status, errors: body.errors });
+  return new ApiError([said, ...unsaid].map(sentence).join(" "), { status: response.status, errors: body.errors, type: body.type });
 }

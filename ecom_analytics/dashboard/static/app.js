@@ -1,6 +1,6 @@
 // The page: asks for the figures of the range in the address, shows them, and watches for a new build.
 
-import { $, h } from "./dom.js";
+import { $, announce, h } from "./dom.js";
 import { address, get } from "./api.js";
 import * as controls from "./controls.js";
 import * as format from "./format.js";
@@ -12,6 +12,7 @@ import { start as startTooltips } from "./tooltip.js";
 
 const root = document.documentElement;
 const FUNNEL = "Sessions by the day they started: those with a product view, of these those with an add to cart, of these those with a transaction.";
+const NO_DATA = "urn:ecom-analytics:no-data";
 const TOP = { limit: "10" };
 const ROUTES = {
   kpis: { route: "kpis", render: showKpis },
@@ -47,6 +48,7 @@ const page = {
 
 function showKpis(panel, { data, meta }) {
   current = meta;
+  delete root.dataset.noData;
   page.moneyReason = data.find((figure) => figure.unit === "money" && !figure.available)?.reason ?? null;
   const of = (name) => data.find((figure) => figure.name === name)?.definition;
   for (const name of ["timeseries", "weekday", "users"]) panels[name].define(of("transactions"));
@@ -69,10 +71,20 @@ async function load(name, query, signal, before) {
   } catch (error) {
     await before;
     if (signal.aborted || error.name === "AbortError") return;
+    if (error.type === NO_DATA) return void noData(panel);
+    delete root.dataset.noData;
     if (name === "kpis") page.failure = error.message;
     else if (page.failure === error.message) return void panel.waiting();
     panel.failed(error, error.status === 400 ? ["Show the last 28 days", () => page.go({})] : ["Try again", refresh]);
   }
+}
+
+/** Nothing was published yet: no failure, so one friendly word takes the place of the panels. */
+function noData(panel) {
+  panel.waiting();
+  if (root.dataset.noData) return;
+  root.dataset.noData = "1";
+  announce($("#welcome").innerText);
 }
 
 async function loadAbout(query, signal) {
@@ -126,6 +138,7 @@ async function poll() {
 }
 
 startTooltips();
+$("#look").addEventListener("click", refresh);
 controls.start(page);
 window.addEventListener("popstate", () => { if (state.toQuery(state.read()).toString() !== asked) refresh(); });
 document.addEventListener("visibilitychange", poll);
