@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -153,9 +154,8 @@ class Warehouse:
         The connection keeps its build even when another one is published or this one is pruned. It belongs to one
         thread: give each other thread its own ``connection.cursor()``.
         """
-        if build is not None:
-            return _connect(build.path)
-        return self._served(_connect)
+        opened = partial(_connect, settings=self.settings)
+        return opened(build.path) if build is not None else self._served(opened)
 
     def public_marts(self, build: Build | None = None) -> list[str]:
         """Names of the marts that are made to be read, sorted."""
@@ -219,7 +219,7 @@ class Warehouse:
         )
 
 
-def _connect(path: Path) -> duckdb.DuckDBPyConnection:
+def _connect(path: Path, settings: Settings) -> duckdb.DuckDBPyConnection:
     import duckdb
 
     if not path.exists():
@@ -241,6 +241,8 @@ def _connect(path: Path) -> duckdb.DuckDBPyConnection:
         locked = connection.execute("SELECT current_setting('lock_configuration')").fetchone()
         if locked != (True,):
             connection.execute("SET GLOBAL TimeZone = 'UTC'")
+            connection.execute(f"SET GLOBAL memory_limit = '{settings.memory_limit}'")  # a setting takes no parameter
+            connection.execute(f"SET GLOBAL threads = {settings.threads}")
             connection.execute("SET lock_configuration = true")
     return connection
 
