@@ -62,6 +62,7 @@ COLUMNS = (
     Column("order_shipping", "decimal", False, "event", "Shipping of the whole order."),
     Column("source_event_id", "text", False, "event", "The source's own event id."),
     Column("source_session_id", "text", False, "event", "The source's own session id."),
+    Column("source_item", "integer", False, "event", "Position of the product in a record that has several, from 1."),
     Column("session_start", "timestamp", True, "derived", "Time of the first event of the event's session, UTC."),
     Column("source", "text", True, "event", "Where events come from; part of every identity."),
     Column("batch_id", "text", True, "origin", "SHA-256 of the ingested file."),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ecom_analytics.errors import LakeError
-from ecom_analytics.protocols import Storage
+from ecom_analytics.protocols import Layout, Storage
 
 STAGED = ("events", "duplicates", "rejected", "batches")
 """The staged Delta tables, ``<lake>/staged/<name>``."""
@@ -34,7 +34,8 @@ class Batch:
     ingested_at : str
         ISO 8601, UTC.
     details : dict
-        What else is known: for a slice, ``sliced_from`` (SHA-256 of the whole file) and ``day``.
+        What else is known: ``layout``, where it is not a comma-separated UTF-8 file with a header; for a slice,
+        ``sliced_from`` (SHA-256 of the whole file) and ``day``.
     """
 
     batch_id: str
@@ -44,6 +45,11 @@ class Batch:
     bytes: int
     ingested_at: str
     details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def layout(self) -> Layout:
+        """How the bytes are cut into records, as it was seen when they were ingested."""
+        return Layout.from_dict(self.details.get("layout", {}))
 
     @property
     def object_name(self) -> str:

@@ -2,14 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the bytes of a file are cut into records. Compression is no part of it: the bytes themselves tell.
+
+    Attributes
+    ----------
+    kind : str
+        ``delimited``, ``json_lines`` or ``parquet``.
+    delimiter : str
+        One ASCII character; of a delimited file.
+    encoding : str
+        A Python codec; of a delimited file or JSON Lines.
+    columns : tuple of str or None
+        Names of the columns of a delimited file without a header; None if its first line names them.
+    """
+
+    kind: Literal["delimited", "json_lines", "parquet"] = "delimited"
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    columns: tuple[str, ...] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """What differs from a comma-separated UTF-8 file with a header, in types that JSON knows.
+
+        Examples
+        --------
+        >>> Layout(delimiter=";").to_dict()
+        {'delimiter': ';'}
+        """
+        values = {
+            "kind": self.kind,
+            "delimiter": self.delimiter,
+            "encoding": self.encoding,
+            "columns": self.columns and list(self.columns),
+        }
+        usual = {"kind": "delimited", "delimiter": ",", "encoding": "utf-8", "columns": None}
+        return {key: value for key, value in values.items() if value != usual[key]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Layout:
+        """The layout that :meth:`to_dict` told of."""
+        columns = values.get("columns")
+        return cls(**{**values, "columns": None if columns is None else tuple(columns)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +70,14 @@ class RawFile:
         A local path to its bytes.
     name : str
         Name under which it was ingested.
+    layout : Layout
     """
 
     batch_id: str
     source: str
     path: str
     name: str
+    layout: Layout = Layout()
 
 
 @runtime_checkable
@@ -88,12 +135,27 @@ class Engine(Protocol):
     name: str
 
     def read_delimited(
-        self, files: Sequence[RawFile], columns: Sequence[str], *, delimiter: str = ",", optional: Sequence[str] = ()
+        self, files: Sequence[RawFile], columns: Sequence[str], *, optional: Sequence[str] = ()
     ) -> ir.Table:
-        """Text columns by header name, in the order given, plus ``batch_id``, ``source``, ``source_line``.
+        """Text columns by name, in the order given, plus ``batch_id``, ``source``, ``source_line``.
 
         Column order in the file does not matter; an empty field is NULL; an ``optional`` column that the file lacks is
-        NULL. Records that cannot be split go to the rejects.
+        NULL. Records that cannot be split go to the rejects. JSON Lines and Parquet files of flat columns are read too.
+        """
+
+    def read_nested(
+        self,
+        files: Sequence[RawFile],
+        fields: Mapping[str, str],
+        *,
+        each: str | None = None,
+        required: Sequence[str] = (),
+    ) -> ir.Table:
+        """Text columns by path (see :mod:`ecom_analytics.reading.paths`), with ``source_item`` beside the others.
+
+        With ``each``, the path of a list, every element of that list makes a row, and ``source_item`` is its position
+        from 1; a record without any makes one row, where it is NULL. A field that begins with ``each`` and ``[].`` is
+        looked up in the element. ``required`` are top-level columns that a file with a header or schema must have.
         """
 
     def timestamp_from_millis(self, column: ir.IntegerColumn) -> ir.TimestampColumn:

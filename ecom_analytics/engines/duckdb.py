@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecom_analytics.config import Settings
-from ecom_analytics.errors import InputError
 from ecom_analytics.lake import StagedFile
 from ecom_analytics.protocols import RawFile
-from ecom_analytics.reading import BadRecord, DelimitedReader, open_decompressed
+from ecom_analytics.reading import BadRecord, ReadCounts, Request, read_file
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     import pyarrow as pa
     from ibis.backends.duckdb import Backend
-
-
-@dataclass
-class ReadCounts:
-    """What one file held: ``records`` that are not blank (``bad`` among them) and ``blank`` lines."""
-
-    records: int = 0
-    bad: int = 0
-    blank: int = 0
 
 
 @dataclass
@@ -97,21 +87,29 @@ class DuckDBEngine:
         return list(self.execute(sql, parameters).fetchall())
 
     def read_delimited(
-        self, files: Sequence[RawFile], columns: Sequence[str], *, delimiter: str = ",", optional: Sequence[str] = ()
+        self, files: Sequence[RawFile], columns: Sequence[str], *, optional: Sequence[str] = ()
     ) -> ir.Table:
         """A table that streams the files' records once; see :class:`ecom_analytics.protocols.Engine`."""
+        required = [name for name in columns if name not in optional]
+        return self._table(files, Request({name: name for name in columns}, required=required, flat=True))
+
+    def read_nested(
+        self,
+        files: Sequence[RawFile],
+        fields: Mapping[str, str],
+        *,
+        each: str | None = None,
+        required: Sequence[str] = (),
+    ) -> ir.Table:
+        """A table that streams the files' records once; see :class:`ecom_analytics.protocols.Engine`."""
+        return self._table(files, Request(fields, each, required))
+
+    def _table(self, files: Sequence[RawFile], request: Request) -> ir.Table:
         import pyarrow as pa
 
-        schema = pa.schema(
-            [(name, pa.string()) for name in columns]
-            + [
-                ("source_line", pa.int64()),
-                ("batch_id", pa.dictionary(pa.int32(), pa.string())),
-                ("source", pa.dictionary(pa.int32(), pa.string())),
-            ]
-        )
-        batches = self._kept(self._batches(files, columns, delimiter, optional, schema))
-        reader = pa.RecordBatchReader.from_batches(schema, batches)
+        origin = [(name, pa.dictionary(pa.int32(), pa.string())) for name in ("batch_id", "source")]
+        schema = pa.schema([*request.schema, *(pa.field(*field) for field in origin)])
+        reader = pa.RecordBatchReader.from_batches(schema, self._kept(self._batches(files, request, schema)))
         name = f"raw_{id(reader)}"
         self.backend.con.register(name, reader)
         return self.backend.table(name)
@@ -124,39 +122,24 @@ class DuckDBEngine:
             self._failure = error
             raise
 
-    def _batches(
-        self,
-        files: Sequence[RawFile],
-        columns: Sequence[str],
-        delimiter: str,
-        optional: Sequence[str],
-        schema: pa.Schema,
-    ) -> Iterator[pa.RecordBatch]:
+    def _batches(self, files: Sequence[RawFile], request: Request, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
 
         for file in files:
             counts = self.reading.counts.setdefault((file.source, file.batch_id), ReadCounts())
-            with open_decompressed(file.path) as stream:
-                try:
-                    reader = DelimitedReader(
-                        stream,
-                        columns,
-                        optional=optional,
-                        delimiter=delimiter,
-                        max_record_lines=self.max_record_lines,
-                        on_bad=lambda bad, file=file: self._bad(file, bad),  # type: ignore[misc]
-                    )
-                except InputError as error:
-                    raise type(error)(
-                        f"{file.name}: {error.message}", hint=error.hint, batch_id=file.batch_id, **error.facts
-                    ) from error
-                for batch in reader:
-                    zeros = pa.repeat(pa.scalar(0, pa.int32()), len(batch))
-                    origin = [pa.DictionaryArray.from_arrays(zeros, [v]) for v in (file.batch_id, file.source)]
-                    yield pa.RecordBatch.from_arrays([*batch.columns, *origin], schema=schema)
-                    if self.reading.on_bytes:
-                        self.reading.on_bytes(batch.nbytes)
-                counts.records, counts.bad, counts.blank = reader.records, reader.rejected, reader.blank
+            batches = read_file(
+                file,
+                request,
+                counts,
+                max_record_lines=self.max_record_lines,
+                on_bad=lambda bad, file=file: self._bad(file, bad),  # type: ignore[misc]
+            )
+            for batch in batches:
+                zeros = pa.repeat(pa.scalar(0, pa.int32()), len(batch))
+                origin = [pa.DictionaryArray.from_arrays(zeros, [v]) for v in (file.batch_id, file.source)]
+                yield pa.RecordBatch.from_arrays([*batch.columns, *origin], schema=schema)
+                if self.reading.on_bytes:
+                    self.reading.on_bytes(batch.nbytes)
 
     def _bad(self, file: RawFile, bad: BadRecord) -> None:
         if self.reading.on_bad:

@@ -25,15 +25,35 @@ from typing import TYPE_CHECKING, Any
 _WHERE = {
     "BadRecord": "records",
     "DelimitedReader": "blocks",
+    "JsonLinesReader": "json_lines",
+    "ParquetReader": "parquet",
+    "ReadCounts": "files",
+    "Request": "files",
     "open_decompressed": "compression",
     "raw_records": "raw",
+    "raw_text": "files",
+    "read_file": "files",
 }
 
-__all__ = ["BadRecord", "DelimitedReader", "open_decompressed", "raw_records"]
+__all__ = [
+    "BadRecord",
+    "DelimitedReader",
+    "JsonLinesReader",
+    "ParquetReader",
+    "ReadCounts",
+    "Request",
+    "open_decompressed",
+    "raw_records",
+    "raw_text",
+    "read_file",
+]
 
 if TYPE_CHECKING:
     from ecom_analytics.reading.blocks import DelimitedReader
     from ecom_analytics.reading.compression import open_decompressed
+    from ecom_analytics.reading.files import ReadCounts, Request, raw_text, read_file
+    from ecom_analytics.reading.json_lines import JsonLinesReader
+    from ecom_analytics.reading.parquet import ParquetReader
     from ecom_analytics.reading.raw import raw_records
     from ecom_analytics.reading.records import BadRecord
 

@@ -31,6 +31,8 @@ class DelimitedReader:
         Columns that the file may lack; they are NULL then. Those not among ``columns`` come after them.
     delimiter : str
         One ASCII character.
+    header : sequence of str, optional
+        Names of the columns of a stream that has no header.
     max_record_lines : int
         The most physical lines that a record with quoted line ends may have.
     block_bytes : int
@@ -74,6 +76,7 @@ class DelimitedReader:
         *,
         optional: Sequence[str] = (),
         delimiter: str = ",",
+        header: Sequence[str] | None = None,
         max_record_lines: int = 100,
         block_bytes: int = 8 << 20,
         on_bad: Callable[[BadRecord], None] | None = None,
@@ -86,7 +89,10 @@ class DelimitedReader:
         self._on_bad = on_bad or self.bad.append
         self.good = self.rejected = self.blank = 0
         self._line = 1
-        self._rest, self._final, self.header = self._read_header()
+        if header is None:
+            self._rest, self._final, self.header = self._read_header()
+        else:
+            (self._rest, self._final), self.header = self._source.next_block(), list(header)
         self._names = list(dict.fromkeys([*columns, *optional]))
         self._where = [self._find(name, required=name not in optional) for name in self._names]
         fields: list[pa.Field[Any]] = [pa.field(name, pa.string()) for name in self._names]

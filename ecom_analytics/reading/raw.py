@@ -75,3 +75,25 @@ def raw_records(
             line=wanted[done],
         )
     return found
+
+
+def raw_lines(stream: BinaryIO, lines: Sequence[int], *, block_bytes: int = 8 << 20) -> dict[int, bytes]:
+    """The bytes of physical lines, without their ends, whatever is on them.
+
+    Examples
+    --------
+    >>> import io
+    >>> raw_lines(io.BytesIO(b'{}\\n[1]\\r\\n'), [2])
+    {2: b'[1]'}
+    """
+    wanted, found = set(lines), {}
+    source = BlockSource(stream, block_bytes)
+    line, final = 1, False
+    while not final and len(found) < len(wanted):
+        data, final = source.next_block()
+        for raw in data.split(bytes([source.newline])):
+            if line in wanted:
+                found[line] = raw.removesuffix(b"\r")
+            line += 1
+        line -= data.endswith(bytes([source.newline]))
+    return found

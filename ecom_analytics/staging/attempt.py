@@ -35,7 +35,8 @@ class Attempt:
         self._committed = False
         lake = open_storage(settings.lake, settings)
         self._files = {
-            (b.source, b.batch_id): RawFile(b.batch_id, b.source, lake.uri(b.object_name), b.name) for b in new
+            (b.source, b.batch_id): RawFile(b.batch_id, b.source, lake.uri(b.object_name), b.name, b.layout)
+            for b in new
         }
         self._formats: dict[str, SourceFormat] = {
             name: plugins.load("source_formats", name)()

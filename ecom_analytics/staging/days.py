@@ -18,7 +18,7 @@ from ecom_analytics.config import Settings
 from ecom_analytics.engines.duckdb import DuckDBEngine
 from ecom_analytics.events import COLUMNS, EVENT_TYPES, IDENTITY, NAMES, arrow_schema
 from ecom_analytics.lake import Batch, StagedFile
-from ecom_analytics.staging.event_ids import ID_WINDOW, suppress_repeated_ids
+from ecom_analytics.staging.event_ids import ID_WINDOW, id_columns, same_row, suppress_repeated_ids
 from ecom_analytics.staging.expressions import identical_rows, with_sessions
 from ecom_analytics.staging.state import State
 
@@ -121,7 +121,7 @@ class DayJudge:
         ((losers,),) = engine.rows("SELECT count(*) FROM losers")
         events = "SELECT * EXCLUDE (tied) FROM judged"
         if losers:
-            events += " ANTI JOIN losers USING (source, batch_id, source_line)"
+            events += f" ANTI JOIN losers AS l ON {same_row('judged', 'l', self._columns)}"
         written = engine.write_partitions(events, self._state.root / "events", self._stage_id)
         result.events += written
         if losers:
@@ -182,10 +182,7 @@ class DayJudge:
     def _carried_ids(self, day: str, files: dict[str, list[str]], variable: str) -> str:
         """SQL for the event ids kept in the 24 hours before ``day``."""
         scan = self._scan_before(day, self._start(day) - ID_WINDOW, files, variable)
-        return (
-            "SELECT source, source_event_id, event_ts, batch_id, source_line "
-            f"FROM ({scan}) WHERE source_event_id IS NOT NULL"
-        )
+        return f"SELECT {', '.join(id_columns(self._columns))} FROM ({scan}) WHERE source_event_id IS NOT NULL"
 
     def _scan_before(self, day: str, since: datetime, files: dict[str, list[str]], variable: str) -> str:
         first = since.replace(tzinfo=UTC).astimezone(self._settings.zone).date().isoformat()

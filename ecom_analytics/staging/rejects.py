@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ecom_analytics.engines.duckdb import DuckDBEngine
 from ecom_analytics.protocols import RawFile
-from ecom_analytics.reading import BadRecord, open_decompressed, raw_records
+from ecom_analytics.reading import BadRecord, raw_text
 from ecom_analytics.staging.tables import schema
 
 if TYPE_CHECKING:
@@ -65,8 +65,7 @@ class RejectFile:
         )
         for batch in engine.execute(query).to_arrow_reader(BUFFER):
             for file, rows in _by_file(batch, by_batch):
-                with open_decompressed(file.path) as stream:
-                    texts = raw_records(stream, [line for line, *_ in rows], max_record_lines=max_record_lines)
+                texts = raw_text(file, [line for line, *_ in rows], max_record_lines=max_record_lines)
                 for line, rule, message in rows:
                     self.add(file, line, texts[line], rule, message)
 

@@ -1,0 +1,141 @@
+"""Parquet files as records: the first row is line 1."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from ecom_analytics.errors import InputError
+from ecom_analytics.reading.paths import Number, json_text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_ROWS = 65_536
+
+
+class ParquetReader:
+    """Iterate over the rows of a Parquet file, as records of texts.
+
+    Parameters
+    ----------
+    path : str
+    columns : sequence of str, optional
+        The top-level columns wanted; those that the file lacks are left out. None: all.
+
+    Raises
+    ------
+    InputError
+        It is no Parquet file, or it is damaged.
+    """
+
+    def __init__(self, path: str, columns: Sequence[str] | None = None) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self._path = path
+        try:
+            self._file = pq.ParquetFile(path)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise self._damaged(error) from error
+        self.header = list(self._file.schema_arrow.names)
+        self.rejected = self.blank = 0
+        self._wanted = [name for name in self.header if columns is None or name in columns]
+
+    def __iter__(self) -> Iterator[list[tuple[int, dict[str, Any]]]]:
+        """Blocks of (row number from 1, record)."""
+        line = 0
+        for batch in self.batches():
+            rows = batch.to_pylist()
+            yield [(line + i, {k: _plain(v) for k, v in row.items()}) for i, row in enumerate(rows, 1)]
+            line += len(rows)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The rows as they are, for who needs no more than flat columns."""
+        import pyarrow as pa
+
+        try:
+            for batch in self._file.iter_batches(_ROWS, columns=self._wanted):
+                yield _in_micros(batch)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise self._damaged(error) from error
+
+    def is_flat(self, name: str) -> bool:
+        """Whether the column holds plain values."""
+        import pyarrow as pa
+
+        kind = self._file.schema_arrow.field(name).type
+        return not (pa.types.is_nested(kind) or pa.types.is_dictionary(kind) or pa.types.is_binary(kind))
+
+    def _damaged(self, error: Exception) -> InputError:
+        return InputError(
+            f"the Parquet file cannot be read: {error}", hint="fetch or write the file again", path=self._path
+        )
+
+
+def texts(column: pa.Array[Any]) -> pa.Array[Any]:
+    """A flat column as text: whole numbers without a point, whatever their type; times as ISO 8601.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> texts(pa.array([1433221332117.0, 0.5, None])).to_pylist()
+    ['1433221332117', '0.5', None]
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_floating(column.type):
+        return pa.array([_plain(value) for value in column.to_pylist()], pa.string())
+    text = pc.cast(column, pa.string())
+    return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+
+
+def _in_micros(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Times in nanoseconds, which Python has none of, cut to microseconds."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    columns = []
+    for column in batch.columns:
+        if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
+            column = pc.cast(column, pa.timestamp("us", column.type.tz), safe=False)
+        columns.append(column)
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _plain(value: Any) -> Any:
+    """A value of pyarrow as JSON would have it, with numbers as text."""
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, int | Decimal):
+        return Number(value)
+    if isinstance(value, float):
+        if math.isnan(value):
+            return None
+        return Number(int(value) if value.is_integer() and abs(value) < 2**63 else value)
+    if isinstance(value, dt.datetime | dt.date | dt.time):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.decode(errors="backslashreplace")
+    if isinstance(value, dict):
+        return {str(key): _plain(v) for key, v in value.items()}
+    if isinstance(value, list):
+        if value and all(isinstance(v, tuple) for v in value):  # a map
+            return {str(key): _plain(v) for key, v in value}
+        return [_plain(v) for v in value]
+    return str(value)
+
+
+def row_texts(path: str, lines: Sequence[int]) -> dict[int, bytes]:
+    """Chosen rows as JSON, for a person to read."""
+    wanted = set(lines)
+    found = {}
+    for block in ParquetReader(path):
+        found.update({line: json_text(record).encode() for line, record in block if line in wanted})
+        if len(found) == len(wanted):
+            break
+    return found
