@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ecom_analytics.errors import ConfigError
+from ecom_analytics.generate.dirt import VIEW_BEFORE, Dirt, Fault, Place
+from ecom_analytics.generate.plan import DAY_MS
 
 if TYPE_CHECKING:
-    import numpy as np
+    from ecom_analytics.generate.plan import Plan
+    from ecom_analytics.generate.shape import Rows, Shape
+    from ecom_analytics.generate.text import Lines
 
 DEFAULT = {
     "late_events": 5,  # first: a line that moved away can no longer be copied
@@ -22,177 +26,222 @@ DEFAULT = {
     "unknown_events": 2,
     "blank_lines": 2,
 }
+"""Kind → how many ``faults=True`` gives, where the file has room for them.
+
+``late_events`` are rows moved to the end of the file, two days or more after their time where the file has four days,
+and else out of its first half. All others are rows added:
+
+- ``duplicate_rows``: exact copies of a row, further down or on a later day;
+- ``duplicated_transactions``: a purchase by a visitor of its own, with a view a minute before, under the id of
+  another's transaction, 2 to 60 hours after it;
+- ``bad_timestamps``: empty, negative, a word or too large;
+- ``missing_ids``: without a visitor;
+- ``ragged_lines``: with a field too many or too few;
+- ``bad_bytes``: with invalid UTF-8 or a NUL in the product;
+- ``unknown_events``: an event type that there is not;
+- ``blank_lines``.
+"""
 KINDS = tuple(DEFAULT)
-LATER_DAYS = 3
-"""A reused transaction id comes again within this many days."""
 
-_BAD_TIMES = (b"", b"-1", b"yesterday", b"99999999999999999999")
-
-
-@dataclass(eq=False)
-class Line:
-    """One line of the file to be: its bytes, and the fault that it is, if any."""
-
-    text: bytes
-    kind: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
-    copy_of: Line | None = None
-    number: int = 0
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where the fields are: positions of columns, and the name of a purchase."""
-
-    time: int
-    event: int
-    visitor: int
-    item: int
-    order: int
-    event_id: int | None
-    purchase: bytes
-    later: Callable[[bytes, int], bytes]
-    """A time's text some milliseconds later."""
+_HOUR_MS = 3_600_000
+_SOONEST, _LATEST = 2 * _HOUR_MS, 60 * _HOUR_MS
+"""When a transaction id is used again."""
+_INSERT, _MARK, _REMOVE = range(3)
 
 
 def wanted(faults: bool | Mapping[str, int]) -> dict[str, int]:
-    """Kind → how many; unknown kinds and bad numbers are errors."""
+    """Kind → how many; unknown kinds and bad numbers are errors.
+
+    Examples
+    --------
+    >>> wanted({"blank_lines": 2, "bad_bytes": 0})
+    {'blank_lines': 2}
+    """
     if isinstance(faults, bool):
         return dict(DEFAULT) if faults else {}
     for kind, count in faults.items():
         if kind not in KINDS:
             raise ConfigError(f"there is no fault {kind!r}", hint=f"the faults are {', '.join(KINDS)}", key=kind)
-        if count < 0:
-            raise ConfigError(f"{kind} must be 0 or more, not {count}", hint="give how many to inject", key=kind)
-    return {kind: count for kind, count in faults.items() if count}
+        if type(count) is not int or count < 0:
+            raise ConfigError(
+                f"{kind} is {count!r}", hint="give how many to inject, a whole number from 0", key=kind, value=count
+            )
+    return {kind: faults[kind] for kind in KINDS if faults.get(kind)}
 
 
 class Injector:
-    """Injects faults chunk by chunk, so that their total comes out exactly.
+    """Puts faults into a file chunk by chunk, so that their number comes out exactly.
 
     Parameters
     ----------
     amounts : dict
         Kind → how many in the whole file.
-    layout : Layout
-    chunks : int
-        How many chunks there will be.
-    rng : numpy.random.Generator
+    shape : Shape
+    plan : Plan
+    seed : int
     """
 
-    def __init__(self, amounts: dict[str, int], layout: Layout, chunks: int, rng: np.random.Generator) -> None:
-        self._left = dict(amounts)
-        self._layout = layout
-        self._chunks = chunks
-        self._rng = rng
-        self._held: list[Line] = []
-        self._serial = 0
+    def __init__(self, amounts: dict[str, int], shape: Shape, plan: Plan, seed: int) -> None:
+        import numpy as np
 
-    @property
-    def late(self) -> list[Line]:
+        self.injected: Counter[str] = Counter()
+        self.late: list[Fault] = []
         """Lines taken out of their place; they belong at the end of the file."""
-        return self._held
-
-    def inject(self, chunk: int, lines: list[Line]) -> list[Line]:
-        """The chunk's lines with its share of the faults."""
-        clean = list(lines)
-        for kind in KINDS:
-            for _ in range(self._share(kind, self._chunks - chunk)):
-                if not self._one(kind, lines, clean):
-                    break
-                self._left[kind] -= 1
-        return lines
+        self._amounts = amounts
+        self._plan = plan
+        self._dirt = Dirt(shape)
+        self._shape = shape
+        self._rng = np.random.default_rng([seed, 2])
+        self._copies: dict[int, list[Fault]] = {}
+        self._timed: list[tuple[int, Fault]] = []
+        self._used_orders: set[bytes] = set()
+        span = plan.end - plan.start
+        ends = {"late_events": plan.end - (2 * DAY_MS if span >= 4 * DAY_MS else span // 2),
+                "duplicated_transactions": plan.end - _SOONEST - _HOUR_MS}  # fmt: skip
+        self._until = {kind: ends.get(kind, plan.end) for kind in KINDS}
 
     @property
-    def due(self) -> bool:
-        """Whether any fault is left to inject."""
-        return any(self._left.values())
+    def idle(self) -> bool:
+        """Whether all is done."""
+        return not self._copies and not self._timed and not any(self._left(kind) for kind in self._amounts)
 
-    def check(self) -> None:
-        """All faults found their place."""
-        left = {kind: count for kind, count in self._left.items() if count}
-        if left:
-            raise ConfigError(
-                f"there is no room for these faults: {left}",
-                hint="ask for fewer of them, or for more events",
-                left=left,
-            )
+    def short(self) -> dict[str, int]:
+        """Kind → how many found no room."""
+        return {kind: self._left(kind) for kind in self._amounts if self._left(kind)}
 
-    def _share(self, kind: str, chunks_left: int) -> int:
-        left = self._left.get(kind, 0)
-        if kind == "duplicated_transactions" and self._chunks > 2 * LATER_DAYS:
-            chunks_left -= LATER_DAYS  # the copies lie later, but not after the last day
-            if chunks_left < 1:
-                return 0
-        return left if chunks_left <= 1 else int(self._rng.binomial(left, 1 / chunks_left))
+    def _left(self, kind: str) -> int:
+        return self._amounts.get(kind, 0) - self.injected[kind]
 
-    def _one(self, kind: str, lines: list[Line], clean: list[Line]) -> bool:
-        if kind == "late_events" and (self._chunks < 3 or len(clean) < 2):
-            return False
-        victims = [line for line in clean if self._is_purchase(line)] if kind == "duplicated_transactions" else clean
-        if kind == "blank_lines":
-            self._insert(lines, Line(b"", kind))
-            return True
-        if not victims:
-            return False
-        victim = victims[int(self._rng.integers(len(victims)))]
-        if kind == "late_events":
-            lines.remove(victim)
-            clean.remove(victim)
-            self._held.append(Line(victim.text, kind, {"text": _shown(victim.text)}))
-        elif kind == "duplicate_rows":
-            self._insert(lines, Line(victim.text, kind, copy_of=victim), after=lines.index(victim))
-        elif kind == "duplicated_transactions":
-            self._reuse_transaction(lines, victim)
-        else:
-            self._insert(lines, Line(self._broken(kind, victim.text), kind))
-        return True
+    def splice(
+        self, number: int, rows: Rows, lines: Lines, line: int
+    ) -> tuple[list[bytes | memoryview], list[Fault], int]:
+        """A chunk with its share of the faults.
 
-    def _insert(self, lines: list[Line], line: Line, after: int = -1) -> None:
-        line.facts.setdefault("text", _shown(line.text))
-        lines.insert(int(self._rng.integers(after + 1, len(lines) + 1)), line)
+        Parameters
+        ----------
+        number : int
+            Of the chunk.
+        rows : dict
+        lines : Lines
+            The same as text.
+        line : int
+            Number of the last line written so far.
 
-    def _is_purchase(self, line: Line) -> bool:
-        return line.text.split(b",")[self._layout.event] == self._layout.purchase
+        Returns
+        -------
+        pieces : list of bytes
+            The text.
+        faults : list of Fault
+            Those in it, in order.
+        line : int
+            Number of its last line.
+        """
+        todo = self._todo(number, rows, lines)
+        pieces: list[bytes | memoryview] = []
+        faults = []
+        done = 0  # lines of the chunk that are written
+        for at, action, what in sorted(todo, key=lambda step: step[:2]):
+            if at > done:
+                pieces.append(lines.data[lines.offsets[done] : lines.offsets[at]])
+                line, done = line + at - done, at
+            if isinstance(what, Fault):
+                line += 1
+                what.place.line = line
+                pieces.append(what.text + b"\n")
+                if what.kind:
+                    faults.append(what)
+            elif action == _MARK:
+                what.line = line + 1
+            else:
+                done += 1
+        pieces.append(lines.data[lines.offsets[done] : lines.offsets[len(lines)]])
+        return pieces, faults, line + len(lines) - done
 
-    def _reuse_transaction(self, lines: list[Line], victim: Line) -> None:
-        """Another visitor's purchase, hours later, under the same transaction id; a view of it goes before."""
-        self._serial += 1
-        at = self._layout
-        fields = victim.text.split(b",")
-        hours = int(self._rng.integers(3, 60))
-        fields[at.visitor] = (
-            b"%d" % (900_000_000 + self._serial) if fields[at.visitor].isdigit() else b"x%d" % self._serial
-        )
-        fields[at.time] = at.later(fields[at.time], hours * 3_600_000)
-        if at.event_id is not None:
-            fields[at.event_id] = b"x%d" % self._serial
-        view = list(fields)
-        view[at.time] = at.later(victim.text.split(b",")[at.time], hours * 3_600_000 - 60_000)
-        view[at.event], view[at.order] = b"view", b""
-        if at.event_id is not None:
-            view[at.event_id] = b"w%d" % self._serial
-        lines.append(Line(b",".join(view)))
-        facts = {"transaction_id": fields[at.order].decode(), "text": _shown(b",".join(fields))}
-        lines.append(Line(b",".join(fields), "duplicated_transactions", facts, copy_of=victim))
+    def _todo(self, number: int, rows: Rows, lines: Lines) -> list[tuple[int, int, Fault | Place]]:
+        """What to do before which line of the chunk, in the order of drawing."""
+        import numpy as np
 
-    def _broken(self, kind: str, text: bytes) -> bytes:
-        at, fields = self._layout, text.split(b",")
-        self._serial += 1
-        if kind == "bad_timestamps":
-            fields[at.time] = _BAD_TIMES[self._serial % len(_BAD_TIMES)]
-        elif kind == "missing_ids":
-            fields[at.visitor] = b""
-        elif kind == "unknown_events":
-            fields[at.event] += b"x"
-        elif kind == "bad_bytes":
-            fields[at.item] = (b"\xff\xfe", b"a\x00b")[self._serial % 2]
-        elif self._serial % 2:
-            fields.append(b"extra")
-        else:
-            fields.pop()
-        return b",".join(fields)
+        rng, count = self._rng, len(lines)
+        todo: list[tuple[int, int, Fault | Place]] = []
 
+        def insert(fault: Fault, after: int = -1) -> None:
+            todo.append((int(rng.integers(after + 1, count + 1)), _INSERT, fault))
 
-def _shown(text: bytes) -> str:
-    return text.decode("utf-8", errors="backslashreplace")
+        kept = np.ones(count, dtype=bool)
+        for victim in self._victims("late_events", number, self._early(rows)):
+            kept[victim] = False
+            todo.append((victim, _REMOVE, Place()))
+            self.late.append(Fault(lines.text(victim), "late_events"))
+        places = np.flatnonzero(kept)
+        for copy in self._copies.pop(number, []):
+            insert(copy)
+        for victim in self._victims("duplicate_rows", number, places, again=True):
+            place = Place()
+            todo.append((victim, _MARK, place))
+            copy = Fault(lines.text(victim), "duplicate_rows", {"of_line": place})
+            if number + 1 < self._plan.chunks and rng.random() < 0.5:
+                self._copies.setdefault(int(rng.integers(number + 1, self._plan.chunks)), []).append(copy)
+            else:
+                insert(copy, after=victim)
+        for victim in self._victims("duplicated_transactions", number, self._buys(rows, lines, places)):
+            place = Place()
+            todo.append((victim, _MARK, place))
+            self._use_again(int(rows["ts"][victim]), lines.text(victim), place)
+        for kind in ("bad_timestamps", "missing_ids", "ragged_lines", "bad_bytes", "unknown_events", "blank_lines"):
+            for victim in self._victims(kind, number, places, again=True):
+                insert(Fault(self._dirt.broken(kind, lines.text(victim)), kind))
+        return todo + self._timely(number, rows)
+
+    def _victims(self, kind: str, number: int, places: Any, again: bool = False) -> list[int]:
+        """Rows of the chunk for a kind, as many as are its share; the same one twice only if ``again``."""
+        import numpy as np
+
+        left = self._left(kind)
+        if not left or not len(places):
+            return []
+        edges, until = self._plan.edges, self._until[kind]
+        of = self._plan.orders if kind == "duplicated_transactions" else self._plan.views
+        part = np.clip((until - edges[:-1]) / np.maximum(np.diff(edges), 1), 0, 1)
+        weight = of[number:] * part[number:]
+        later = weight[1:].sum()
+        count = int(self._rng.binomial(left, weight[0] / weight.sum())) if later and weight.sum() else left
+        if not again:  # leave to later chunks only what they surely have room for
+            sure = int(of[number + 1 :][part[number + 1 :] == 1].sum())
+            count = min(max(count, left - sure), len(places))
+        self.injected[kind] += count
+        return [int(place) for place in self._rng.choice(places, count, replace=again and count > len(places))]
+
+    def _early(self, rows: Rows) -> Any:
+        import numpy as np
+
+        return np.arange(np.searchsorted(rows["ts"], self._until["late_events"]))
+
+    def _buys(self, rows: Rows, lines: Lines, places: Any) -> list[int]:
+        """The first line of each transaction of the chunk that can be used again."""
+        import numpy as np
+
+        if not self._left("duplicated_transactions"):
+            return []
+        until = self._until["duplicated_transactions"]
+        buys = np.flatnonzero((rows["kind"] == self._shape.purchase) & (rows["ts"] < until))
+        found: dict[bytes, int] = {}
+        for place in np.intersect1d(buys, places):
+            found.setdefault(self._dirt.order(lines.text(place)), int(place))
+        return [place for order, place in found.items() if order not in self._used_orders]
+
+    def _use_again(self, at: int, text: bytes, place: Place) -> None:
+        self._used_orders.add(self._dirt.order(text))
+        latest = min(at + _LATEST, self._plan.end - 1)
+        later = int(self._rng.integers(at + _SOONEST + VIEW_BEFORE, latest))
+        view, purchase = self._dirt.used_again(text, later)
+        purchase.facts = {"transaction_id": self._dirt.order(text).decode(), "of_line": place, "view_line": view.place}
+        self._timed += [(later - VIEW_BEFORE, view), (later, purchase)]
+
+    def _timely(self, number: int, rows: Rows) -> list[tuple[int, int, Fault | Place]]:
+        """The lines whose time has come, at their place in time."""
+        import numpy as np
+
+        end = self._plan.edges[number + 1]
+        now = sorted((timed for timed in self._timed if timed[0] < end), key=lambda timed: timed[0])
+        self._timed = [timed for timed in self._timed if timed[0] >= end]
+        return [(int(np.searchsorted(rows["ts"], at, side="right")), _INSERT, fault) for at, fault in now]

@@ -1,14 +1,12 @@
-"""Sessions of one day at a time: who comes, when, what they look at, put into the cart and buy.
-
-Every count is exact: a plan shares the totals out over the days first, and each day then keeps to its share. A day is
-made from the seed and its number alone, so memory is bounded by the largest day.
-"""
+"""Sessions of one chunk of time: who comes, when, what they look at, put into the cart and buy."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ecom_analytics.generate.plan import Plan, Totals, chunks_a_day, clock
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,40 +14,31 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
-DAY_MS = 86_400_000
 LONGEST = 150
-"""Most views of one session."""
-
-_WEEKDAY = (1.06, 1.08, 1.06, 1.04, 0.98, 0.84, 0.94)
-_HOUR = (38, 28, 19, 13, 10, 10, 14, 22, 33, 43, 50, 54, 56, 57, 58, 60, 64, 71, 80, 88, 92, 86, 70, 52)
-
-
-@dataclass(frozen=True)
-class Totals:
-    """What the whole clickstream holds; ``views`` include ``duplicates``, which are exact copies of views."""
-
-    days: int
-    views: int
-    carts: int
-    lines: int
-    transactions: int
-    visitors: int
-    items: int
-    duplicates: int
-    sessions_per_view: float
+"""Most views of one session, in any but tiny files."""
+LAST_MS = 400_000
+"""What may come after the last view of a session: the order, at most 300 s later, and what belongs to it."""
+_FAMILY = 6
+"""Items that lie together, so that who looks at one often looks at another."""
+_WEIGHT = (1.0, 4.0, 8.0)
+"""How likely an order is in the session of a new visitor, one who was here lately, a regular."""
 
 
-@dataclass(frozen=True)
-class Day:
-    """One day's sessions. Arrays of views are as long as there are views, others as their name says.
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The sessions that begin in one chunk of time.
 
-    ``session`` is the session of each view; ``cart_view`` and ``line_view`` point at the view of the product that is
-    put into the cart or bought; ``line_order`` is the order (0 …) within the day of each line, ``order_session`` its
-    session. Times are milliseconds since 1970.
+    ``session`` and ``item`` are those of each view, ``visitor`` that of each session. ``cart_view`` and ``line_view``
+    point at the view of the product that is put into the cart or bought; ``line_order`` is the order (0 …) in the chunk
+    of each line, ``order_session`` the session of each order. Times are milliseconds since 1970, before ``end``, the
+    end of the whole clickstream; ``number`` counts chunks, ``last`` says that no views come after it.
     """
 
     number: int
     start: int
+    end: int
+    last: bool
+    first_order: int
     visitor: Ints
     session: Ints
     view_ts: Ints
@@ -60,109 +49,40 @@ class Day:
     line_order: Ints
     order_ts: Ints
     order_session: Ints
-    first_order: int
     copied_views: Ints
     rng: np.random.Generator
 
 
-def share(total: int, weights: NDArray[np.floating[Any]]) -> Ints:
-    """``total`` shared out by weight, in whole numbers that sum to it."""
+def chunk(number: int, plan: Plan, totals: Totals, seed: int) -> Chunk:
+    """Make the sessions of one chunk; the same seed and number give the same ones."""
     import numpy as np
 
-    exact = np.cumsum(weights) / weights.sum() * total
-    shares: Ints = np.diff(np.floor(exact + 0.5).astype(np.int64), prepend=0)
-    return shares
+    rng = np.random.default_rng([seed, 1, number])
+    views, count, orders = int(plan.views[number]), int(plan.sessions[number]), int(plan.orders[number])
+    known, seen, ordered = (int(of[:number].sum()) for of in (plan.visitors, plan.items, plan.orders))
 
-
-def _at_most(counts: Ints, room: Ints) -> Ints:
-    """Move what does not fit on a day to days with room, in order."""
-    import numpy as np
-
-    counts = counts.copy()
-    over = np.maximum(counts - room, 0)
-    counts -= over
-    left = int(over.sum())
-    for day in np.argsort(counts - room, kind="stable"):
-        if not left:
-            break
-        moved = min(left, int(room[day] - counts[day]))
-        counts[day] += moved
-        left -= moved
-    return counts
-
-
-def days_of(totals: Totals, seed: int, first_day: int) -> Iterator[Day]:
-    """The days of a clickstream, in order.
-
-    Parameters
-    ----------
-    totals : Totals
-    seed : int
-    first_day : int
-        Days since 1970.
-    """
-    import numpy as np
-
-    rng = np.random.default_rng([seed, 0])
-    numbers = np.arange(totals.days)
-    weekday = np.array(_WEEKDAY)[(numbers + first_day + 3) % 7]
-    weight = weekday * (1 + 0.25 * numbers / max(totals.days, 1)) * rng.normal(1, 0.05, totals.days).clip(0.8, 1.2)
-    unique = totals.views - totals.duplicates
-    views = share(unique, weight)
-    orders = _at_most(share(totals.transactions, weight), views)
-    more = share(totals.lines - totals.transactions, orders + 1e-9)
-    lines = orders + _at_most(more, np.where(orders > 0, views - orders, 0))
-    carts = _at_most(share(totals.carts, weight), views)
-    copies = _at_most(share(totals.duplicates, views + 1e-9), views)
-    # each order has its own session, and each session looks at one item at least
-    sessions = np.round(views * totals.sessions_per_view).astype(np.int64)
-    sessions = np.clip(sessions, np.maximum(orders, np.minimum(views, 1)), views - lines + orders)
-    visitors = _at_most(share(totals.visitors, sessions + 1e-9), sessions)
-    items = _at_most(share(totals.items, views + 1e-9), views)
-    known = seen = ordered = 0
-    end = (first_day + totals.days) * DAY_MS
-    for n in range(totals.days):
-        plan = {"views": views[n], "sessions": sessions[n], "carts": carts[n], "lines": lines[n], "orders": orders[n],
-                "copies": copies[n], "new_visitors": visitors[n], "new_items": items[n]}  # fmt: skip
-        yield _day(
-            n, {k: int(v) for k, v in plan.items()}, known, seen, ordered, totals, (first_day + n) * DAY_MS, end, seed
-        )
-        known, seen, ordered = known + int(visitors[n]), seen + int(items[n]), ordered + int(orders[n])
-
-
-def _day(
-    n: int, plan: dict[str, int], known: int, seen: int, ordered: int, totals: Totals, start: int, end: int, seed: int
-) -> Day:
-    import numpy as np
-
-    rng = np.random.default_rng([seed, 1, n])
-    count, orders = plan["sessions"], plan["orders"]
-    lines_of = _sizes(rng, plan["lines"], np.ones(orders, dtype=np.int64), 1.45)
-    order_session = np.sort(rng.choice(count, orders, replace=False)) if orders else np.zeros(0, dtype=np.int64)
+    visitor, weight = _visitors(rng, count, int(plan.visitors[number]), known)
+    order_session = _drawn(rng, weight, orders)
+    lines_of = _sizes(rng, int(plan.lines[number]), np.ones(orders, dtype=np.int64), 1.45)
     least = np.ones(count, dtype=np.int64)
     least[order_session] = lines_of
-    length = _sizes(rng, plan["views"], least, 1.9)
+    length = _sizes(rng, views, least, 1.9)
     session = np.repeat(np.arange(count), length)
-    first = np.cumsum(length) - length
-    # pauses between views: 20 s to 15 minutes, 70 s in the middle
-    pause = np.clip(rng.lognormal(np.log(70_000), 0.9, len(session)), 20_000, 900_000).astype(np.int64)
-    pause[first] = 0
-    elapsed = np.cumsum(pause)
-    elapsed -= elapsed[first][session] if count else 0
-    duration = elapsed[first + length - 1] if count else np.zeros(0, dtype=np.int64)
-    begin = np.minimum(start + _clock(rng, count), end - duration - 400_000)
-    visitor = _visitors(rng, count, plan["new_visitors"], known)
-    view_ts = begin[session] + elapsed
-    item = _items(rng, plan["views"], plan["new_items"], seen, totals.items)
+    last = np.cumsum(length) - 1
+    view_ts = _times(rng, session, last, length, _begins(rng, number, count, plan, totals), plan, number)
+
     # the lines of an order are views of its session, the last ones first
     line_order = np.repeat(np.arange(orders), lines_of)
     position = np.arange(len(line_order)) - np.repeat(np.cumsum(lines_of) - lines_of, lines_of)
-    line_view = (first + length - 1)[order_session][line_order] - position
-    order_ts = begin[order_session] + duration[order_session] + rng.integers(60_000, 300_000, orders)
-    cart_view = _cart_views(rng, plan["carts"], plan["views"], line_view)
-    return Day(
-        number=n,
-        start=start,
+    line_view = last[order_session][line_order] - position
+    item = _items(rng, session, int(plan.items[number]), seen, totals, line_view, line_order)
+    cart_view = _cart_views(rng, int(plan.carts[number]), views, line_view)
+    return Chunk(
+        number=number,
+        start=int(plan.edges[number]),
+        end=plan.end,
+        last=not plan.views[number + 1 :].any(),
+        first_order=ordered,
         visitor=visitor,
         session=session,
         view_ts=view_ts,
@@ -171,10 +91,9 @@ def _day(
         cart_ts=view_ts[cart_view] + rng.integers(2_000, 19_000, len(cart_view)),
         line_view=line_view,
         line_order=line_order,
-        order_ts=order_ts,
+        order_ts=view_ts[last[order_session]] + rng.integers(90_000, 300_000, orders),
         order_session=order_session,
-        first_order=ordered,
-        copied_views=rng.choice(plan["views"], plan["copies"], replace=False),
+        copied_views=rng.choice(views, int(plan.copies[number]), replace=False),
         rng=rng,
     )
 
@@ -189,7 +108,7 @@ def _sizes(rng: np.random.Generator, total: int, least: Ints, tail: float) -> In
     extra = np.minimum(rng.pareto(tail, len(least)) * 0.7, LONGEST - 1)
     extra = np.floor(extra + rng.random(len(least)) * 0.4).astype(np.int64)
     over = int(extra.sum()) - spare
-    if over > 0:  # take single ones away, each from a place drawn from all that were given
+    if over > 0:  # take single ones away, each drawn from all that were given
         given = np.repeat(np.arange(len(least)), extra)
         extra -= np.bincount(rng.choice(given, over, replace=False), minlength=len(least))
     elif over < 0:
@@ -197,31 +116,97 @@ def _sizes(rng: np.random.Generator, total: int, least: Ints, tail: float) -> In
     return least + extra
 
 
-def _clock(rng: np.random.Generator, count: int) -> Ints:
-    """Times of day with a daily rhythm, in milliseconds."""
+def _visitors(rng: np.random.Generator, count: int, new: int, known: int) -> tuple[Ints, NDArray[np.float64]]:
+    """The visitor of each session, and the weight of the session when orders are shared out.
+
+    New visitors come once; of the others some were here lately and some are regulars. Every fourth visitor is one,
+    every fourth of those comes more often, and so on: a power law that does not depend on when they came first.
+    """
     import numpy as np
 
-    hour = np.searchsorted(np.cumsum(_HOUR) / sum(_HOUR), rng.random(count), side="right")
-    return np.minimum(hour, 23) * 3_600_000 + rng.integers(0, 3_600_000, count)
+    back, pool = count - new, known + new
+    regulars = int(0.45 * back)
+    recent = pool - 1 - np.floor(pool * rng.random(back - regulars) ** 2.2).astype(np.int64)
+    levels = np.arange(1, max(int(np.log(max(pool, 12) / 3) / np.log(4)), 1) + 1)
+    chance = 0.75**levels
+    step = 4 ** rng.choice(levels, regulars, p=chance / chance.sum())
+    regular = step * np.floor(-(-pool // step) * rng.random(regulars)).astype(np.int64)
+    order = rng.permutation(count)
+    visitor = np.concatenate([np.arange(known, pool), recent, regular])[order]
+    return visitor, np.repeat(_WEIGHT, [new, back - regulars, regulars])[order]
 
 
-def _visitors(rng: np.random.Generator, count: int, new: int, known: int) -> Ints:
-    """The visitor of each session: the new ones of the day once, and regulars, a few of whom come again and again."""
+def _drawn(rng: np.random.Generator, weight: NDArray[np.float64], count: int) -> Ints:
+    """Different places drawn by weight, in order."""
     import numpy as np
 
-    back = count - new
-    pool = known + new
-    regular = np.floor(pool * rng.random(back) ** 2.2).astype(np.int64) if back else np.zeros(0, dtype=np.int64)
-    return rng.permutation(np.concatenate([np.arange(known, known + new), pool - 1 - regular]))
+    if not count:
+        return np.zeros(0, dtype=np.int64)
+    key = rng.exponential(size=len(weight)) / weight
+    drawn: Ints = np.sort(np.argpartition(key, count - 1)[:count])
+    return drawn
 
 
-def _items(rng: np.random.Generator, count: int, new: int, seen: int, items: int) -> Ints:
-    """The item of each view: heavy-tailed, and each new one of the day at least once."""
+def _begins(rng: np.random.Generator, number: int, count: int, plan: Plan, totals: Totals) -> Ints:
+    """When sessions begin: within the chunk, with a daily rhythm."""
+    parts = chunks_a_day(totals)
+    midnight = int(plan.edges[number - number % parts])
+    return midnight + clock((number % parts + rng.random(count)) / parts)
+
+
+def _times(
+    rng: np.random.Generator, session: Ints, last: Ints, length: Ints, begin: Ints, plan: Plan, number: int
+) -> Ints:  # fmt: skip
+    """The time of each view: 20 s to 15 minutes apart, 70 s in the middle; faster for who comes just before the end."""
     import numpy as np
 
-    item = np.floor(items * rng.random(count) ** 3.2).astype(np.int64)
-    item[rng.choice(count, new, replace=False)] = np.arange(seen, seen + new)
+    if not len(session):
+        return session
+    first = last - length + 1
+    pause = np.clip(rng.lognormal(np.log(70_000), 0.9, len(session)), 20_000, 900_000).astype(np.int64)
+    pause[first] = 0
+    elapsed = np.cumsum(pause)
+    elapsed -= elapsed[first][session]
+    duration = elapsed[last]
+    close = plan.end - LAST_MS
+    begin = np.minimum(begin, close - np.minimum(duration, (close - int(plan.edges[number])) // 2))
+    if ((begin + duration) > close).any():
+        fits = np.minimum((close - begin) / np.maximum(duration, 1), 1)
+        elapsed = (elapsed * fits[session]).astype(np.int64)
+    return begin[session] + elapsed
+
+
+def _items(
+    rng: np.random.Generator, session: Ints, new: int, seen: int, totals: Totals, line_view: Ints, line_order: Ints
+) -> Ints:  # fmt: skip
+    """The item of each view: heavy-tailed, each new one of the chunk at least once, no order with one item twice."""
+    import numpy as np
+
+    count, items, power, shift = len(session), totals.items, totals.steepness, 0.05
+    drawn = (rng.random(count) + shift) ** power - shift**power
+    item: Ints = np.floor(items * drawn / ((1 + shift) ** power - shift**power)).astype(np.int64)
+    alike = np.flatnonzero((rng.random(count) < 0.35) & (np.diff(session, prepend=-1) == 0))
+    item[alike] = item[alike - 1] // _FAMILY * _FAMILY + rng.integers(0, _FAMILY, len(alike))
+    np.minimum(item, items - 1, out=item)
+    fixed = rng.choice(count, new, replace=False)
+    item[fixed] = np.arange(seen, seen + new)
+    free = np.ones(count, dtype=bool)
+    free[fixed] = False
+    for _ in range(20):  # with very few items there may be no way
+        again = _repeated(item[line_view] + line_order * items, ~free[line_view])
+        if not len(again):
+            break
+        item[line_view[again]] = rng.integers(0, items, len(again))
     return item
+
+
+def _repeated(values: Ints, first: NDArray[np.bool_]) -> Ints:
+    """Where a value stands that stood before; those of ``first`` count as standing before the others."""
+    import numpy as np
+
+    order: Ints = np.lexsort((~first, values))
+    again: Ints = order[1:][np.diff(values[order]) == 0]
+    return again
 
 
 def _cart_views(rng: np.random.Generator, count: int, views: int, line_view: Ints) -> Ints:
@@ -231,14 +216,19 @@ def _cart_views(rng: np.random.Generator, count: int, views: int, line_view: Int
     bought = rng.permutation(line_view)[: min(int(len(line_view) * 0.86 + 0.5), count)]
     free = np.ones(views, dtype=bool)
     free[bought] = False
-    others = rng.choice(np.flatnonzero(free), count - len(bought), replace=False) if count > len(bought) else bought[:0]
+    others = rng.choice(np.flatnonzero(free), count - len(bought), replace=False)
     return np.concatenate([bought, others])
 
 
 def scatter(ids: Ints, total: int) -> Ints:
-    """Numbers 0 … total-1 in another order that looks like chance, one to one."""
-    import math
+    """Numbers 0 … total-1 in another order that looks like chance, one to one.
 
+    Examples
+    --------
+    >>> import numpy as np
+    >>> scatter(np.arange(5), 5).tolist()
+    [1, 4, 2, 0, 3]
+    """
     step = max(int(total * 0.6180339887) | 1, 1)
     while math.gcd(step, total) != 1:
         step += 2

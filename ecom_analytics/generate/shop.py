@@ -1,201 +1,268 @@
-"""A richer shop: prices, categories, brands, devices, countries, traffic sources, checkout, refunds."""
+"""A richer shop: prices, categories, brands, devices, countries, traffic sources, cart removals, checkouts, refunds."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from ecom_analytics.generate.sessions import Day, Totals, scatter
+from ecom_analytics.generate.plan import DAY_MS, Totals
+from ecom_analytics.generate.sessions import Chunk, scatter
+from ecom_analytics.generate.shape import Layout
+from ecom_analytics.generate.text import Lines, cents, coded, hexadecimal, iso, lines, padded, sparse
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
-EVENTS = 100_000
-DAYS = 30
-START = "2026-01-05"
-COLUMNS = (
-    "event_ts", "event_type", "visitor_id", "user_id", "product_id", "transaction_id", "quantity", "unit_price",
-    "currency", "category", "brand", "traffic_source", "medium", "campaign", "device", "country", "order_discount",
-    "order_tax", "order_shipping", "source_event_id", "source_session_id",
-)  # fmt: skip
-TIME, EVENT, VISITOR, ITEM, ORDER, EVENT_ID = 0, 1, 2, 4, 5, 19
-PURCHASE = b"purchase"
+    from ecom_analytics.generate.shape import Rows
 
-_TYPES = ("view", "add_to_cart", "purchase", "checkout", "remove_from_cart", "search", "refund")
+    Ints = NDArray[np.int64]
+
 _CATEGORIES = (
-    "Shoes > Running", "Shoes > Trail", "Shoes > Everyday", "Clothing > Jackets", "Clothing > Shirts",
-    "Clothing > Trousers", "Outdoor > Tents", "Outdoor > Backpacks", "Outdoor > Lamps", "Sports > Yoga",
-    "Sports > Swimming", "Accessories > Socks",
+    ("Shoes > Running", 95), ("Shoes > Trail", 120), ("Shoes > Everyday", 80), ("Clothing > Jackets", 140),
+    ("Clothing > Shirts", 35), ("Clothing > Trousers", 65), ("Outdoor > Tents", 260), ("Outdoor > Backpacks", 90),
+    ("Outdoor > Lamps", 30), ("Sports > Yoga", 40), ("Sports > Swimming", 28), ("Accessories > Socks", 12),
 )  # fmt: skip
-_PRICES = (95, 120, 80, 140, 35, 65, 260, 90, 30, 40, 28, 12)
+"""Categories, and what their products cost in the middle."""
 _BRANDS = ("Alder", "Brightwater", "Corvo", "Dunlin", "Eskdale", "Fernway", "Grayling", "Harrow")
 _SOURCES = (
-    ("google", "organic", None), ("google", "cpc", "winter-sale"), (None, None, None),
-    ("newsletter", "email", "weekly"), ("instagram", "social", "new-arrivals"),
-    ("idealo", "referral", None), ("bing", "organic", None),
+    ("google,organic,", 0.34), ("google,cpc,winter-sale", 0.17), (",,", 0.24), ("newsletter,email,weekly", 0.09),
+    ("instagram,social,new-arrivals", 0.08), ("idealo,referral,", 0.05), ("bing,organic,", 0.03),
 )  # fmt: skip
-_SOURCE_SHARE = (0.34, 0.17, 0.24, 0.09, 0.08, 0.05, 0.03)
-_DEVICES, _DEVICE_SHARE = ("mobile", "desktop", "tablet"), (0.58, 0.36, 0.06)
-_COUNTRIES, _COUNTRY_SHARE = (
-    ("DE", "FR", "NL", "AT", "IT", "ES", "PL", "CH"),
-    (0.46, 0.13, 0.1, 0.09, 0.08, 0.06, 0.05, 0.03),
-)
+_DEVICES = (("mobile", 0.58), ("desktop", 0.36), ("tablet", 0.06))
+_COUNTRIES = (
+    ("DE", 0.46), ("FR", 0.13), ("NL", 0.1), ("AT", 0.09), ("IT", 0.08), ("ES", 0.06), ("PL", 0.05), ("CH", 0.03)
+)  # fmt: skip
+_VIEW, _ADD, _BUY, _CHECKOUT, _REMOVE, _SEARCH, _REFUND = range(7)
+_FREE_SHIPPING, _SHIPPING = 50_00, 4_95
 
 
-def totals(events: int, days: int) -> Totals:
-    """Of 1,000 events: 60 adds, 9 lines of 6 orders, 6 checkouts, 10 removals, 55 searches, 1 refund; else views."""
-    lines = round(events * 0.0095)
-    orders = min(round(events * 0.006), lines) or min(lines, 1)
-    carts = round(events * 0.06)
-    views = events - carts - lines - orders - sum(_extras(events, lines))
-    return Totals(
-        days=days,
-        views=views,
-        carts=carts,
-        lines=lines,
-        transactions=orders,
-        visitors=max(round(events * 0.12), 1),
-        items=max(min(800, views // 4), 1),
-        duplicates=0,
-        sessions_per_view=0.26,
+class Shop:
+    """Of 1,000 events: 60 adds, 10 removals, 55 searches, 10 checkouts, 9 lines of 6 orders, 1 refund; else views."""
+
+    default_events = 100_000
+    default_days = 30
+    default_start = "2026-01-05"
+    columns: tuple[str, ...] = (
+        "event_ts", "event_type", "visitor_id", "user_id", "product_id", "transaction_id", "quantity", "unit_price",
+        "currency", "category", "brand", "traffic_source", "medium", "campaign", "device", "country", "order_discount",
+        "order_tax", "order_shipping", "source_event_id", "source_session_id",
+    )  # fmt: skip
+    layout = Layout(
+        time="event_ts",
+        event="event_type",
+        visitor="visitor_id",
+        item="product_id",
+        order="transaction_id",
+        of_purchase=("quantity", "order_discount", "order_tax", "order_shipping"),
+        of_person=("user_id", "source_session_id"),
+        event_id="source_event_id",
     )
+    types: tuple[str, ...] = ("view", "add_to_cart", "purchase", "checkout", "remove_from_cart", "search", "refund")
+    view, purchase = _VIEW, _BUY
 
+    def __init__(self, events: int, days: int) -> None:
+        def part(of_ten_thousand: float) -> int:
+            return round(events * of_ten_thousand / 10_000)
 
-def _extras(events: int, lines: int) -> tuple[int, int, int]:
-    """How many removals, searches and refunds there are."""
-    return round(events * 0.01), round(events * 0.055), round(lines * 0.06)
+        bought = part(95)
+        orders = min(max(part(60), 1), bought)
+        self._left = {"remove": part(100), "search": part(550), "refund": round(bought * 0.06), "leave": part(40)}
+        views = events - part(600) - bought - orders - sum(self._left.values())
+        self.totals = Totals(
+            days=days,
+            views=views,
+            carts=min(part(600), views),
+            lines=bought,
+            orders=orders,
+            visitors=max(part(1200), 1),
+            items=max(min(max(800, events // 1_000), views // 4), 1),
+            copies=0,
+            sessions=max(part(2240), part(1200), 1),
+            steepness=1.8,
+        )
 
-
-class Extras:
-    """Removals, searches and refunds shared out over the days; what one day has no room for goes to the next."""
-
-    def __init__(self, of: Totals, events: int) -> None:
-        self._days = of.days
-        self._left = list(_extras(events, of.lines))
-
-    def of_day(self, day: Day) -> tuple[int, int, int]:
-        """How many of each the day gets; the last day's searches take up what is left."""
+    def rows(self, chunk: Chunk, chunks: int) -> Rows:
+        """The chunk's events in no order."""
         import numpy as np
 
-        days_left = self._days - day.number
-        room = (len(np.setdiff1d(day.cart_view, day.line_view)), len(day.item) * 10, len(day.line_order))
-        given = [min(-(-left // days_left), most) for left, most in zip(self._left, room, strict=True)]
-        self._left = [left - now for left, now in zip(self._left, given, strict=True)]
-        if days_left == 1 and len(day.item):
-            given[1] += sum(self._left)
-        return given[0], given[1], given[2]
+        rng, line = chunk.rng, np.arange(len(chunk.line_order))
+        unbought = rng.permutation(np.setdiff1d(chunk.cart_view, chunk.line_view))
+        at_checkout = unbought[~np.isin(chunk.session[unbought], chunk.order_session)]
+        given = self._share(chunk, chunks, remove=len(unbought), leave=len(at_checkout), refund=len(line))
+        removed = unbought[: given["remove"]]
+        left = at_checkout[len(at_checkout) - given["leave"] :]
+        searched = rng.integers(0, len(chunk.item), given["search"])
+        refunded = rng.choice(line, given["refund"], replace=False)
 
-
-def rows(day: Day, of: Totals, extras: tuple[int, int, int]) -> pa.Table:
-    """The day's events in no order, with their time in milliseconds in the first column."""
-    import numpy as np
-
-    removals, searches, refunds = extras
-    removed = day.rng.choice(np.setdiff1d(day.cart_view, day.line_view), removals, replace=False)
-    searched = (
-        day.rng.choice(len(day.item), searches, replace=len(day.item) < searches) if searches else day.session[:0]
-    )
-    line = np.arange(len(day.line_order))
-    refunded = day.rng.choice(line, refunds, replace=False)
-    end = day.start + (of.days - day.number) * 86_400_000
-    back = day.order_ts[day.line_order[refunded]] + day.rng.integers(1, 12 * 86_400_000, len(refunded))
-    checkout = day.order_session
-    # the view that each event is about; checkouts and searches have their session's view, but no product
-    first_view = np.searchsorted(day.session, checkout)
-    views = np.arange(len(day.item))
-    at = np.concatenate([views, day.cart_view, day.line_view, first_view, removed, searched, day.line_view[refunded]])
-    times = np.concatenate(
-        [
-            day.view_ts,
-            day.cart_ts,
-            day.order_ts[day.line_order],
-            day.order_ts - day.rng.integers(20_000, 50_000, len(checkout)),
-            day.view_ts[removed] + 19_500,
-            day.view_ts[searched] - 1_000,
-            np.minimum(back, end - 1),
+        # the view that each event is about; checkouts and searches have their session's view, but no product
+        checkout = np.concatenate([np.searchsorted(chunk.session, chunk.order_session), left])
+        about = [np.arange(len(chunk.item)), chunk.cart_view, chunk.line_view, checkout, removed, searched]
+        about.append(chunk.line_view[refunded])
+        order_ts = chunk.order_ts
+        times = [
+            chunk.view_ts,
+            chunk.cart_ts,
+            order_ts[chunk.line_order],
+            order_ts - rng.integers(20_000, 50_000, len(order_ts)),
+            chunk.view_ts[left] + rng.integers(25_000, 60_000, len(left)),
+            chunk.view_ts[removed] + 19_500,
+            np.maximum(chunk.view_ts[searched] - 1_000, chunk.start),
+            _days_later(rng, order_ts[chunk.line_order[refunded]], chunk.end),
         ]
-    )
-    counts = [len(views), len(day.cart_view), len(line), len(checkout), len(removed), len(searched), len(refunded)]
-    kind = np.repeat(np.arange(7), counts)
-    ordered = np.full(len(kind), -1)
-    ordered[kind == 2] = day.line_order
-    ordered[kind == 6] = day.line_order[refunded]
-    quantity = np.full(len(kind), -1)
-    bought = 1 + (day.rng.random(len(line)) < 0.14) + (day.rng.random(len(line)) < 0.04)
-    quantity[kind == 2] = bought
-    quantity[kind == 6] = bought[refunded]
-    quantity[(kind == 1) | (kind == 4)] = 1
-    return _table(day, of, at, times, kind, ordered, quantity)
+        at = np.concatenate(about)
+        kind = np.repeat(np.arange(7), [len(of) for of in about])
+        quantity = (kind == _ADD) | (kind == _REMOVE)
+        bought = 1 + (rng.random(len(line)) < 0.14) + (rng.random(len(line)) < 0.04)
+        return self._numbers(chunk, at, np.concatenate(times), kind, quantity.astype(np.int64), bought, refunded)
+
+    def _share(self, chunk: Chunk, chunks: int, **room: int) -> dict[str, int]:
+        """How many of the rarer events the chunk gets; the last searches take up what found no room."""
+        most = {**room, "search": self._left["search"]}
+        given = {name: min(-(-left // (chunks - chunk.number)), most[name]) for name, left in self._left.items()}
+        if chunk.last:
+            given = {name: min(left, most[name]) for name, left in self._left.items()}
+            given["search"] = sum(self._left.values()) - sum(given.values()) + given["search"]
+        for name, count in given.items():
+            self._left[name] -= count
+        return given
+
+    def _numbers(
+        self, chunk: Chunk, at: Ints, times: Ints, kind: Ints, quantity: Ints, bought: Ints, refunded: Ints
+    ) -> Rows:  # fmt: skip
+        import numpy as np
+
+        item, session = chunk.item[at], chunk.session[at]
+        lines_, refunds = np.flatnonzero(kind == _BUY), np.flatnonzero(kind == _REFUND)
+        order, worth, discount = (np.full(len(at), -1) for _ in range(3))
+        order[lines_] = chunk.line_order
+        order[refunds] = chunk.line_order[refunded]
+        quantity[lines_], quantity[refunds] = bought, bought[refunded]
+        total = np.zeros(len(chunk.order_ts), dtype=np.int64)
+        np.add.at(total, chunk.line_order, self._price[item[lines_]] * bought)
+        rebate = np.where(chunk.rng.random(len(total)) < 0.2, (total + 5) // 10, 0)
+        worth[lines_], discount[lines_] = total[chunk.line_order], rebate[chunk.line_order]
+        order[order >= 0] += chunk.first_order
+        visitor = chunk.visitor[session]
+        source = _picked(chunk.rng.random(len(chunk.visitor)), _SOURCES)[session]
+        source[refunds] = len(_SOURCES)  # made by the shop, not in a visit
+        session = session + (chunk.number << 32)
+        session[refunds] = -1
+        return {
+            "ts": times,
+            "kind": kind,
+            "visitor": visitor,
+            "item": np.where((kind == _CHECKOUT) | (kind == _SEARCH), self.totals.items, item),
+            "order": order,
+            "quantity": quantity,
+            "source": source,
+            "worth": worth,
+            "discount": discount,
+            "session": session,
+            "event": np.arange(len(at)) + (chunk.number << 32),
+        }
+
+    def lines(self, rows: Rows) -> Lines:
+        """Rows as text; columns that go together are put together once."""
+        visitor, order, session = rows["visitor"], rows["order"], rows["session"]
+        # some users have a second browser: the visitor after each thirty-second is the same person
+        person = visitor - (visitor % 32 == 1)
+        logged_in = person % 4 == 0
+        ordered, bought, visit = order >= 0, rows["worth"] >= 0, session >= 0
+        return lines(
+            iso(rows["ts"]),
+            coded(self.types, rows["kind"]),
+            padded("v", scatter(visitor, self.totals.visitors)),
+            sparse(logged_in, padded("u", person[logged_in])),
+            coded(self._products, rows["item"]),
+            sparse(ordered, padded("o", scatter(order[ordered], max(self.totals.orders, 1)))),
+            coded(("", "1", "2", "3"), rows["quantity"]),
+            coded(self._offers, rows["item"]),
+            coded(_origins(), _origin(rows["source"], visitor, person)),
+            sparse(bought, _money(rows["worth"][bought], rows["discount"][bought]), ",,"),
+            hexadecimal(rows["event"], 0x6B),
+            sparse(visit, hexadecimal(session[visit], 0x5E5510)),
+        )
+
+    @cached_property
+    def _price(self) -> Ints:
+        import numpy as np
+
+        item = np.arange(self.totals.items)
+        middle = np.array([price for _, price in _CATEGORIES])[item * 7 % len(_CATEGORIES)]
+        return middle * (60 + item * 37 % 101) // 100 * 100 + 95
+
+    @cached_property
+    def _products(self) -> pa.Array:
+        import pyarrow as pa
+
+        return pa.array([f"p{1_000 + item}" for item in range(self.totals.items)] + [""])
+
+    @cached_property
+    def _offers(self) -> pa.Array:
+        """Price, currency, category and brand of each product, and of none."""
+        import pyarrow as pa
+
+        kinds = [(_CATEGORIES[item * 7 % 12][0], _BRANDS[item * 13 % 8]) for item in range(self.totals.items)]
+        offers = [
+            f"{price // 100}.{price % 100:02d},EUR,{category},{brand}"
+            for price, (category, brand) in zip(self._price.tolist(), kinds, strict=True)
+        ]
+        return pa.array([*offers, ",,,"])
+
+    def time(self, millis: int) -> bytes:
+        """A time as text."""
+        import numpy as np
+
+        return str(iso(np.array([millis]))[0]).encode()
+
+    def visitor(self, number: int) -> bytes:
+        """The id of a visitor who is none of those that there are."""
+        return b"v%09d" % (self.totals.visitors + number)
 
 
-def _table(
-    day: Day, of: Totals, at: NDArray[np.int64], times: NDArray[np.int64], kind: NDArray[np.int64],
-    ordered: NDArray[np.int64], quantity: NDArray[np.int64],
-) -> pa.Table:  # fmt: skip
+def _days_later(rng: np.random.Generator, ordered: Ints, end: int) -> Ints:
+    """One to twelve days later, or sooner where the time ends before that."""
     import numpy as np
-    import pyarrow as pa
+
+    most = np.minimum(end - 1 - ordered, 12 * DAY_MS)
+    least = np.minimum(DAY_MS, most // 2)
+    later: Ints = ordered + least + ((most - least) * rng.random(len(ordered))).astype(np.int64)
+    return later
+
+
+def _picked(chance: NDArray[np.float64], of: tuple[tuple[str, float], ...]) -> Ints:
+    """Places in a table of names and shares, for numbers from 0 to 1."""
+    import numpy as np
+
+    until = np.cumsum([share for _, share in of])[:-1]
+    return np.searchsorted(until, chance, side="right").astype(np.int64)
+
+
+def _origin(source: Ints, visitor: Ints, person: Ints) -> Ints:
+    """The code of source, device and country: a visitor keeps the device, a person the country."""
+    device = _picked(visitor * 6_151 % 997 / 997, _DEVICES)
+    device[source == len(_SOURCES)] = len(_DEVICES)
+    country = _picked(person * 7_919 % 1_009 / 1_009, _COUNTRIES)
+    return (source * (len(_DEVICES) + 1) + device) * len(_COUNTRIES) + country
+
+
+def _origins() -> tuple[str, ...]:
+    """Traffic source, medium, campaign, device and country of each code."""
+    return tuple(
+        f"{source},{device},{country}"
+        for source, _ in (*_SOURCES, (",,", 0))
+        for device, _ in (*_DEVICES, ("", 0))
+        for country, _ in _COUNTRIES
+    )
+
+
+def _money(worth: Ints, discount: Ints) -> pa.Array:
+    """Discount, tax and shipping of an order of this worth."""
+    import numpy as np
     import pyarrow.compute as pc
 
-    def named(values: tuple[Any, ...], index: NDArray[np.int64]) -> pa.Array:
-        return pa.array(values, pa.string()).take(pa.array(index))
-
-    def where(condition: NDArray[np.bool_], values: pa.Array) -> pa.Array:
-        return pc.if_else(pa.array(condition), values, pa.scalar(None, values.type))
-
-    def text(prefix: str, numbers: NDArray[np.int64]) -> pa.Array:
-        return pc.binary_join_element_wise(prefix, pa.array(numbers).cast(pa.string()), "")
-
-    session, item = day.session[at], day.item[at]
-    visitor = day.visitor[session]
-    product = (kind != 3) & (kind != 5)
-    category = item * 7 % len(_CATEGORIES)
-    price = np.array(_PRICES)[category] * 100 * (0.6 + (item * 37 % 101) / 100) // 100 * 100 + 95
-    sessions = len(day.visitor)
-    source = day.rng.choice(len(_SOURCES), sessions, p=_SOURCE_SHARE)[session]
-    device = day.rng.choice(3, sessions, p=_DEVICE_SHARE)[session]
-    country = np.searchsorted(np.cumsum(_COUNTRY_SHARE), (visitor * 7919 % 1000) / 1000, side="right").clip(max=7)
-    worth = np.zeros(len(day.order_ts))
-    np.add.at(worth, ordered[kind == 2], (price * quantity)[kind == 2])
-    discount = np.where(day.rng.random(len(worth)) < 0.2, np.round(worth * 0.1), 0)
-    money = {
-        "order_discount": discount,
-        "order_tax": np.round((worth - discount) * 0.19 / 1.19),
-        "order_shipping": np.where(worth >= 5_000, 0, 495),
-    }
-    bought = kind == 2
-    cents = {name: where(bought, _cents(values[ordered])) if len(values) else pa.nulls(len(kind), pa.string())
-             for name, values in money.items()}  # fmt: skip
-    number = day.number * 100_000_000 + np.arange(len(kind))
-    columns = {
-        "event_ts": times,
-        "event_type": named(_TYPES, kind),
-        "visitor_id": text("v", scatter(visitor, of.visitors)),
-        "user_id": where(visitor % 4 == 0, text("u", visitor)),
-        "product_id": where(product, text("p", item + 1000)),
-        "transaction_id": where(ordered >= 0, text("o", scatter(day.first_order + ordered, max(of.transactions, 1)))),
-        "quantity": where(quantity > 0, pa.array(quantity).cast(pa.string())),
-        "unit_price": where(product, _cents(price)),
-        "currency": where(product, named(("EUR",), np.zeros(len(kind), dtype=np.int64))),
-        "category": where(product, named(_CATEGORIES, category)),
-        "brand": where(product, named(_BRANDS, item * 13 % len(_BRANDS))),
-        "traffic_source": named(tuple(s for s, _, _ in _SOURCES), source),
-        "medium": named(tuple(m for _, m, _ in _SOURCES), source),
-        "campaign": named(tuple(c for _, _, c in _SOURCES), source),
-        "device": named(_DEVICES, device),
-        "country": named(_COUNTRIES, country),
-        **cents,
-        "source_event_id": text("e", number),
-        "source_session_id": text("s", day.number * 10_000_000 + session),
-    }
-    return pa.table(columns)
-
-
-def _cents(values: NDArray[Any]) -> pa.Array:
-    """Cents as text with two decimals."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    whole = pa.array(values.astype("int64"))
-    rest = pc.utf8_lpad(pc.subtract(whole, pc.multiply(pc.divide(whole, 100), 100)).cast(pa.string()), 2, "0")
-    return pc.binary_join_element_wise(pc.divide(whole, 100).cast(pa.string()), rest, ".")
+    tax = (2 * (worth - discount) * 19 + 119) // 238
+    shipping = np.where(worth >= _FREE_SHIPPING, 0, _SHIPPING)
+    return pc.binary_join_element_wise(cents(discount), cents(tax), cents(shipping), ",")

@@ -1,11 +1,14 @@
-"""The generator: the shape it promises, the same bytes for the same arguments, and a ledger that tells the truth."""
+"""The generator: the shape that it promises, at every size, and the same bytes for the same arguments."""
 
 from __future__ import annotations
 
 import csv
+import dataclasses
+import errno
 import gzip
-import json
 from collections import Counter, defaultdict
+from datetime import UTC, date, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecom_analytics.errors import ConfigError
-from ecom_analytics.generate import generate
-from ecom_analytics.generate.faults import KINDS
+from ecom_analytics.errors import ConfigError, StorageFullError
+from ecom_analytics.generate import generate, plan, sessions, writing
+from ecom_analytics.generate.retailrocket import RetailRocket
+from ecom_analytics.generate.shop import Shop
 
-MINUTE = 60_000
+MINUTE, DAY = 60_000, 86_400_000
+HALF_AN_HOUR = 30 * MINUTE
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -25,10 +30,21 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
+def millis(text: str) -> int:
+    return int(text) if text.isdigit() else round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
     path = tmp_path_factory.mktemp("rocket") / "events.csv"
     generate(path, events=30_000, days=20)
+    return rows_of(path)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
+    path = tmp_path_factory.mktemp("shop") / "events.csv"
+    generate(path, like="shop", events=20_000, days=14)
     return rows_of(path)
 
 
@@ -56,120 +72,228 @@ def test_its_own_size_has_the_published_counts(tmp_path: Path) -> None:
     assert counts == (2_756_101, 1_407_580, 235_061, 17_672, 138)
     assert counts[0] - distinct == 460
     assert types == {"view": 2_664_312, "addtocart": 69_332, "transaction": 22_457} == report.by_type
-
-
-def test_rows_are_sorted_by_time(small: list[dict[str, str]]) -> None:
-    times = [int(row["timestamp"]) for row in small]
-    assert times == sorted(times)
+    assert (report.events, report.visitors, report.items, report.days) == (2_756_101, 1_407_580, 235_061, 138)
 
 
 def test_a_purchase_follows_a_view_of_its_item_in_the_session_and_mostly_an_add_to_cart(
     small: list[dict[str, str]],
 ) -> None:
-    seen: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    session: dict[str, set[tuple[str, str]]] = {}
+    last: dict[str, int] = {}
     purchases = carted = 0
     for row in small:
-        key = (row["visitorid"], row["itemid"])
-        at = int(row["timestamp"])
+        visitor, at = row["visitorid"], int(row["timestamp"])
+        if at - last.get(visitor, 0) > HALF_AN_HOUR:
+            session[visitor] = set()
+        last[visitor] = at
+        if row["event"] != "view":
+            assert ("view", row["itemid"]) in session[visitor], row
         if row["event"] == "transaction":
             purchases += 1
-            assert any(at - then < 6 * 60 * MINUTE for then in seen[(*key, "view")]), row
-            carted += bool(seen[(*key, "addtocart")])
-        elif row["event"] == "addtocart":
-            assert seen[(*key, "view")], row
-        seen[(*key, row["event"])].append(at)
+            carted += ("addtocart", row["itemid"]) in session[visitor]
+        session[visitor].add((row["event"], row["itemid"]))
     assert purchases == 244
     assert 0.7 < carted / purchases <= 1
 
 
-def test_some_transactions_have_several_lines_and_each_has_one_visitor(small: list[dict[str, str]]) -> None:
-    lines = Counter(row["transactionid"] for row in small if row["transactionid"])
-    visitors = defaultdict(set)
+def test_some_transactions_have_several_lines_of_different_items_and_each_has_one_visitor(
+    small: list[dict[str, str]],
+) -> None:
+    lines, visitors = defaultdict(list), defaultdict(set)
     for row in small:
+        assert bool(row["transactionid"]) == (row["event"] == "transaction")
         if row["transactionid"]:
+            lines[row["transactionid"]].append(row["itemid"])
             visitors[row["transactionid"]].add(row["visitorid"])
-    assert max(lines.values()) > 1
     assert len(lines) == 192
+    assert max(map(len, lines.values())) > 1
+    assert all(len(items) == len(set(items)) for items in lines.values())
     assert all(len(of) == 1 for of in visitors.values())
 
 
-def test_visitors_and_items_are_heavy_tailed_and_days_have_a_rhythm(small: list[dict[str, str]]) -> None:
+def test_visitors_and_items_are_heavy_tailed_and_some_visitors_buy_again(small: list[dict[str, str]]) -> None:
+    visitors = sorted(Counter(row["visitorid"] for row in small).values())
+    assert visitors[len(visitors) // 2] == 1
+    assert visitors[-1] > 50
     items = sorted(Counter(row["itemid"] for row in small).values(), reverse=True)
     assert sum(items[: len(items) // 10]) > 0.3 * len(small)
+    assert items[0] < 0.05 * len(small)
+    orders = defaultdict(set)
+    for row in small:
+        if row["transactionid"]:
+            orders[row["visitorid"]].add(row["transactionid"])
+    assert sum(len(of) > 1 for of in orders.values()) > 5
+
+
+def test_days_and_weeks_have_a_rhythm(small: list[dict[str, str]]) -> None:
     hours = Counter(int(row["timestamp"]) // 3_600_000 % 24 for row in small)
     assert hours[19] > 4 * hours[4]
+    days = Counter(
+        datetime.fromtimestamp(int(row["timestamp"]) / 1000, UTC).isoweekday() for row in small[: 30_000 // 20 * 14]
+    )
+    assert min(days, key=lambda day: days[day]) == 6
 
 
-@settings(max_examples=25, deadline=None)
+def by_session(rows: list[dict[str, str]]) -> dict[str, list[dict[str, str]]]:
+    sessions = defaultdict(list)
+    for row in rows:
+        if row["source_session_id"]:
+            sessions[row["source_session_id"]].append(row)
+    return sessions
+
+
+def test_a_session_of_a_shop_has_one_visitor_and_origin_and_no_long_pause(shop: list[dict[str, str]]) -> None:
+    same = ("visitor_id", "user_id", "traffic_source", "medium", "campaign", "device", "country")
+    sessions = by_session(shop)
+    for rows in sessions.values():
+        assert len({tuple(row[name] for name in same) for row in rows}) == 1
+        times = [millis(row["event_ts"]) for row in rows]
+        assert all(later - sooner < HALF_AN_HOUR / 1.5 for sooner, later in pairwise(times))
+    buying = sum(any(row["event_type"] == "purchase" for row in rows) for rows in sessions.values())
+    assert 0.02 < buying / len(sessions) < 0.04
+
+
+def test_in_a_session_of_a_shop_one_thing_follows_the_other(shop: list[dict[str, str]]) -> None:
+    for rows in by_session(shop).values():
+        done: set[tuple[str, str]] = set()
+        for row in rows:
+            kind, product = row["event_type"], row["product_id"]
+            if kind in ("add_to_cart", "purchase"):
+                assert ("view", product) in done
+            if kind == "remove_from_cart":
+                assert ("add_to_cart", product) in done
+            if kind == "purchase":
+                assert ("checkout", "") in done
+            done.add((kind, product))
+
+
+def test_the_money_of_a_shop_is_consistent(shop: list[dict[str, str]]) -> None:
+    offers, orders, lines = defaultdict(set), defaultdict(set), defaultdict(list)
+    for row in shop:
+        if row["product_id"]:
+            offers[row["product_id"]].add((row["unit_price"], row["currency"], row["category"], row["brand"]))
+        else:
+            assert row["event_type"] in ("checkout", "search")
+            assert not row["unit_price"]
+        if row["event_type"] == "purchase":
+            orders[row["transaction_id"]].add((row["order_discount"], row["order_tax"], row["order_shipping"]))
+            lines[row["transaction_id"]].append(int(row["quantity"]) * round(100 * float(row["unit_price"])))
+        else:
+            assert not row["order_tax"]
+    assert all(len(of) == 1 for of in [*offers.values(), *orders.values()])
+    for order, [(discount, tax, shipping)] in orders.items():
+        total = sum(lines[order])
+        assert discount in ("0.00", f"{(total + 5) // 10 / 100:.2f}")
+        assert abs(float(tax) - (total / 100 - float(discount)) * 19 / 119) < 0.0051
+        assert shipping == ("0.00" if total >= 5_000 else "4.95")
+
+
+def test_a_refund_is_of_a_line_that_was_bought_before(shop: list[dict[str, str]]) -> None:
+    what = ("visitor_id", "transaction_id", "product_id", "quantity", "unit_price")
+    bought: dict[tuple[str, ...], int] = {}
+    delays = []
+    for row in shop:
+        line = tuple(row[name] for name in what)
+        if row["event_type"] == "purchase":
+            bought[line] = millis(row["event_ts"])
+        elif row["event_type"] == "refund":
+            delays.append(millis(row["event_ts"]) - bought.pop(line))
+    assert len(delays) == 11
+    assert sorted(delays)[len(delays) // 2] > DAY
+
+
+@settings(max_examples=40, deadline=None)
 @given(
     events=st.integers(10, 4_000),
     days=st.integers(1, 60),
     seed=st.integers(0, 5),
     like=st.sampled_from(["retailrocket", "shop"]),
+    cut=st.sampled_from([plan.CHUNK_VIEWS, 50]),
 )
 def test_any_size_is_exact(
-    events: int, days: int, seed: int, like: Any, tmp_path_factory: pytest.TempPathFactory
+    events: int, days: int, seed: int, like: Any, cut: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("any") / "events.csv"
-    report = generate(path, like=like, events=events, days=days, seed=seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "CHUNK_VIEWS", cut)
+        report = generate(path, like=like, events=events, days=days, seed=seed, start=date(2020, 2, 1))
     rows = rows_of(path)
-    assert len(rows) == report.events == events
-    assert sum(report.by_type.values()) == events
-    if like == "retailrocket":
-        copies = len(rows) - len({tuple(row.values()) for row in rows})
-        assert copies == round(460 * events / 2_756_101)
-        assert report.by_type.get("transaction", 0) == round(22_457 * events / 2_756_101)
-    else:
+    time, event, visitor, item, order = (
+        ("timestamp", "event", "visitorid", "itemid", "transactionid")
+        if like == "retailrocket"
+        else ("event_ts", "event_type", "visitor_id", "product_id", "transaction_id")
+    )
+    assert len(rows) == report.events == report.lines - 1 == events
+    assert Counter(row[event] for row in rows) == report.by_type
+    assert len({row[visitor] for row in rows}) == report.visitors
+    assert len({row[item] for row in rows} - {""}) == report.items
+    times = [millis(row[time]) for row in rows]
+    assert times == sorted(times)
+    first = millis("2020-02-01T00:00:00Z")
+    assert first <= times[0]
+    assert times[-1] < first + days * DAY
+    if like == "shop":
         assert len({row["source_event_id"] for row in rows}) == events
+        assert report.by_type.get("purchase", 0) == round(events * 0.0095)
+        assert report.visitors == round(events * 0.12)
+        return
+
+    def part(count: int) -> int:
+        return round(count * events / 2_756_101)
+
+    assert len(rows) - len({tuple(row.values()) for row in rows}) == part(460)
+    assert report.by_type.get("addtocart", 0) == part(69_332)
+    assert report.by_type.get("transaction", 0) == part(22_457)
+    assert len({row[order] for row in rows} - {""}) == min(max(part(17_672), 1), part(22_457))
+    if events >= 100:
+        assert (report.visitors, report.items) == (part(1_407_580), part(235_061))
 
 
-def test_a_shop_says_one_price_a_product_and_one_origin_a_session(tmp_path: Path) -> None:
-    generate(tmp_path / "shop.csv", like="shop", events=5_000, days=10)
-    rows = rows_of(tmp_path / "shop.csv")
-    prices, origins = defaultdict(set), defaultdict(set)
-    for row in rows:
-        if row["product_id"]:
-            prices[row["product_id"]].add(row["unit_price"])
-        origins[row["source_session_id"]].add((row["traffic_source"], row["medium"], row["device"], row["visitor_id"]))
-    assert all(len(of) == 1 for of in [*prices.values(), *origins.values()])
-    bought = {(row["transaction_id"], row["product_id"]) for row in rows if row["event_type"] == "purchase"}
-    refunds = [row for row in rows if row["event_type"] == "refund"]
-    assert refunds
-    assert all((row["transaction_id"], row["product_id"]) in bought for row in refunds)
+@pytest.mark.parametrize("seed", range(20))
+def test_who_comes_late_on_the_last_day_is_done_before_it_ends(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "CHUNK_VIEWS", 50)
+    kind = RetailRocket(4_000, 1)
+    shares = plan.plan(kind.totals, seed, 20_000)
+    of = sessions.chunk(shares.chunks - 1, shares, kind.totals, seed)
+    assert of.view_ts.max() <= of.end - sessions.LAST_MS
+    assert of.view_ts.min() >= of.start
 
 
-@pytest.mark.parametrize("like", ["retailrocket", "shop"])
-def test_the_ledger_names_each_fault_by_line_and_text(like: Any, tmp_path: Path) -> None:
-    path = tmp_path / "events.csv"
-    amounts = dict.fromkeys(KINDS, 3)
-    report = generate(path, like=like, events=4_000, days=12, faults=amounts)
-    lines = path.read_bytes().split(b"\n")[:-1]
-    *entries, summary = [json.loads(line) for line in report.ledger.read_text().splitlines()]  # type: ignore[union-attr]
-    assert Counter(entry["kind"] for entry in entries) == amounts == summary["faults"]
-    assert report.lines == len(lines) == summary["lines"]
-    added = sum(amounts.values()) - amounts["late_events"] + amounts["duplicated_transactions"]
-    assert len(lines) == 1 + 4_000 + added
-    for entry in entries:
-        text = lines[entry["line"] - 1]
-        assert text.decode("utf-8", errors="backslashreplace") == entry["text"]
-        if entry["kind"] == "duplicate_rows":
-            assert lines[entry["of_line"] - 1] == text
-            assert entry["of_line"] < entry["line"]
-        if entry["kind"] == "duplicated_transactions":
-            assert entry["transaction_id"].encode() in lines[entry["of_line"] - 1].split(b",")
-        if entry["kind"] == "ragged_lines":
-            assert text.count(b",") != lines[0].count(b",")
-        if entry["kind"] == "late_events":
-            assert entry["line"] > len(lines) - 3
+def test_no_event_of_a_shop_lies_before_the_first_view_can() -> None:
+    kind = Shop(1_000, 2)
+    shares = plan.plan(kind.totals, 0, 20_000)
+    of = sessions.chunk(1, shares, kind.totals, 0)
+    of = dataclasses.replace(of, view_ts=of.view_ts * 0 + of.start)
+    rows = kind.rows(of, shares.chunks)
+    assert "search" in {kind.types[code] for code in rows["kind"]}
+    assert rows["ts"].min() == of.start
+
+
+@settings(max_examples=200)
+@given(st.lists(st.tuples(*[st.integers(0, 9)] * 3), min_size=1, max_size=8), st.integers(0, 80))
+def test_shares_are_moved_into_their_bounds_and_to_the_total(numbers: list[tuple[int, int, int]], total: int) -> None:
+    import numpy as np
+
+    counts, low, room = (np.array(column) for column in zip(*numbers, strict=True))
+    moved = plan.fit(counts, low, low + room, total)
+    assert (low <= moved).all()
+    assert (moved <= low + room).all()
+    assert moved.sum() == min(max(total, low.sum()), (low + room).sum())
 
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
         ({"events": 3}, "events is 3"),
+        ({"events": 500_000_000, "days": 1}, "500000000 in 1 days"),
         ({"days": 0}, "days is 0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"start": date(1950, 1, 1)}, "start is 1950-01-01"),
+        ({"start": date(2099, 12, 1), "days": 60}, "start is 2099-12-01"),
         ({"like": "amazon"}, "amazon"),
         ({"faults": {"gremlins": 1}}, "gremlins"),
+        ({"faults": {"bad_bytes": -1}}, "bad_bytes is -1"),
+        ({"faults": {"bad_bytes": True}}, "bad_bytes is True"),
         ({"events": 20, "days": 2, "faults": {"duplicated_transactions": 5}}, "duplicated_transactions"),
     ],
 )
@@ -177,3 +301,34 @@ def test_a_bad_argument_is_named_and_nothing_is_written(arguments: dict[str, Any
     with pytest.raises(ConfigError, match=named):
         generate(tmp_path / "events.csv", **arguments)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_bad_place_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no folder"):
+        generate(tmp_path / "nowhere" / "events.csv", events=100)
+    with pytest.raises(ConfigError, match="is not a file"):
+        generate(tmp_path, events=100)
+    with pytest.raises(ConfigError, match="where the events go"):
+        generate(tmp_path / "events.csv", events=100, ledger=tmp_path / "events.csv")
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text("before")
+
+    def write(self: Any, out: Any, *_: Any) -> None:
+        out.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(writing.Writer, "write", write)
+    with pytest.raises(StorageFullError):
+        generate(path, events=100, faults=True)
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_progress_is_told_up_to_the_whole(tmp_path: Path) -> None:
+    told: list[tuple[int | None, int | None]] = []
+    generate(tmp_path / "a.csv", events=500, days=3, watch=lambda step: told.append((step.done, step.total)))
+    assert told == sorted(told)  # type: ignore[type-var]
+    assert told[-1] == (500, 500)
