@@ -14,7 +14,7 @@ class Progress:
     Attributes
     ----------
     stage : str
-        ``ingest``, ``stage``, ``build`` or ``export``.
+        ``generate``, ``ingest``, ``stage``, ``build`` or ``export``.
     message : str
         What is being done, for a person.
     done, total : int or None

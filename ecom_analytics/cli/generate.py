@@ -18,7 +18,7 @@ from ecom_analytics.cli.output import Output, number, shown_path
     show_default=True,
     help="Whose shape the events have.",
 )
-@click.option("--events", type=click.IntRange(min=1), help="How many events. [as the model has]")
+@click.option("--events", type=click.IntRange(min=10), help="How many events. [as the model has]")
 @click.option("--days", type=click.IntRange(min=1), help="Over how many days. [as the model has]")
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same bytes.")
 @click.option(
