@@ -13,7 +13,7 @@
     {{ return([
         "user_id", "product_id", "transaction_id", "quantity", "unit_price", "currency", "category", "brand",
         "traffic_source", "medium", "campaign", "device", "country", "order_discount", "order_tax", "order_shipping",
-        "source_event_id", "source_session_id",
+        "source_event_id", "source_session_id", "source_item",
     ]) }}
 {% endmacro %}
 

@@ -21,6 +21,7 @@ _ISO = (
     r"(\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?$"
 )
 _DECIMAL = r"^-?[0-9]{1,14}(\.[0-9]{1,4}0*)?$"
+_INTEGER = r"^[0-9]{1,18}$"
 
 
 class Canonical:
@@ -72,7 +73,7 @@ class Canonical:
         columns: dict[str, Any] = {c.name: _typed(raw[c.name], c.type) for c in _FIELDS}
         columns["event_ts"] = in_range.ifelse(at, ibis.null("timestamp(6)"))
         columns["event_type"] = raw.event_type.isin(EVENT_TYPES).ifelse(raw.event_type, ibis.null(str))
-        numbers = [c.name for c in _FIELDS if c.type == "decimal"]
+        numbers = {c.name: c.type for c in _FIELDS if c.type in ("decimal", "integer")}
         written = {f"raw_{name}": raw[name] for name in ("event_ts", "event_type", *numbers)}
         events = raw.select(*ORIGIN, **columns, **written)
         rules: list[Rule] = [
@@ -88,9 +89,10 @@ class Canonical:
             ),
             (events.visitor_id.isnull(), "missing_visitor_id", "visitor_id is empty"),
         ]
-        for name in numbers:
+        for name, kind in numbers.items():
             bad = events[f"raw_{name}"].notnull() & events[name].isnull()
-            rules.append((bad, "bad_number", f"{name} is not a plain decimal number: " + events[f"raw_{name}"]))
+            what = "a plain decimal number" if kind == "decimal" else "a whole number"
+            rules.append((bad, "bad_number", f"{name} is not {what}: " + events[f"raw_{name}"]))
         return with_rules(events, rules).drop(*written)
 
 
@@ -99,4 +101,6 @@ def _typed(column: ir.StringColumn, kind: str) -> Any:
 
     if kind == "decimal":
         return column.re_search(_DECIMAL).ifelse(column, ibis.null(str)).cast("decimal(18, 4)")
+    if kind == "integer":
+        return column.re_search(_INTEGER).ifelse(column, ibis.null(str)).cast("int64")
     return column

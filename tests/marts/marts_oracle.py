@@ -40,7 +40,7 @@ def known_sum(values: Iterable[Decimal | None]) -> Decimal | None:
 
 
 def in_order(row: Event) -> tuple[Any, ...]:
-    ties = [row["product_id"], row["quantity"], row["unit_price"], row["currency"]]
+    ties = [row["source_item"], row["product_id"], row["quantity"], row["unit_price"], row["currency"]]
     nulls_last = [(value is None, value if value is not None else 0) for value in ties]
     return row["event_ts"], row["visitor_id"], *nulls_last, row["batch_id"], row["source_line"]
 
@@ -87,8 +87,10 @@ class Oracle:
             first = rows[0]
             lines: dict[Any, Event] = {}
             for row in rows:
-                key = row["product_id"], row["quantity"], row["unit_price"]
+                key = row["source_item"], row["product_id"], row["quantity"], row["unit_price"]
                 counts = row["visitor_id"] == first["visitor_id"] and key not in lines
+                if row["source_item"] is not None:  # the event holds the whole order: only the first one counts
+                    counts = counts and row["event_ts"] == first["event_ts"]
                 if counts:
                     lines[key] = row
                 self._conflict(transaction, first, row, counts)

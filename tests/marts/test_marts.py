@@ -86,6 +86,7 @@ def world(source: str, pick: Random, currencies: tuple[str | None, ...]) -> list
             event_type=pick.choice(TYPES),
             visitor_id=pick.choice(["v1", "v2", "v|3"]),
             product_id=pick.choice([None, "p1", "p2"]),
+            source_item=pick.choice([None, None, 1, 2]),
             transaction_id=pick.choice([None, "t1", "t2"]),
             **{name: pick.choice(options) for name, (of, options) in values.items() if known[of]},
         )

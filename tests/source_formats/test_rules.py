@@ -113,6 +113,24 @@ def test_canonical_reads_offsets_and_exact_decimals(settings: Settings) -> None:
     assert (rows[1]["quantity"], rows[1]["unit_price"]) == (None, Decimal("-1.1000"))
 
 
+def test_equal_products_of_one_record_are_no_duplicates_but_the_same_order_sent_again_is(settings: Settings) -> None:
+    header = "event_ts,event_type,visitor_id,product_id,transaction_id,source_item,source_event_id"
+    order = [f"2026-01-05T10:00:00Z,purchase,v1,p1,t1,{item},{{id}}" for item in (1, 2)]
+    for event_id in ("", "e1"):
+        home = Settings(home=settings.home / (event_id or "none"))
+        rows, bad = stage(home, "canonical", header, *(line.format(id=event_id) for line in [*order, *order]))
+        assert bad == []
+        assert [(r["source_line"], r["source_item"]) for r in rows] == [(2, 1), (3, 2)]
+
+
+def test_a_source_item_is_a_whole_number(settings: Settings) -> None:
+    header = "event_ts,event_type,visitor_id,source_item"
+    good, broken = "2026-01-05T10:00:00Z,view,v1,7", "2026-01-05T10:00:00Z,view,v1,1.5"
+    rows, bad = stage(settings, "canonical", header, good, broken)
+    assert [r["source_item"] for r in rows] == [7]
+    assert bad == [(3, "bad_number")]
+
+
 TIMES = [
     "2026-01-05T10:00:00Z", "2026-01-05 10:00:00.5", "2026-12-31T23:59:59.999999-11:00", "2024-02-29T00:00:00Z",
     "2023-02-29T00:00:00Z", "2026-01-05T10:00:00+14:00", "2026-01-05T24:00:00Z", "2026-01-05T10:00:60Z",

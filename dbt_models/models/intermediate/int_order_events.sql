@@ -1,10 +1,11 @@
 {#- Events of one moment are put in one order, whatever files they came in; batch and line decide only between events
     that are equal in all that matters here. -#}
 {%- set order_of_events -%}
-    event_ts, visitor_id, product_id nulls last, quantity nulls last, unit_price nulls last, currency nulls last,
-    batch_id, source_line
+    event_ts, visitor_id, source_item nulls last, product_id nulls last, quantity nulls last, unit_price nulls last,
+    currency nulls last, batch_id, source_line
 {%- endset -%}
--- Purchase and refund events, each with its transaction. A purchase has a line number if it is counted, and a
+-- Purchase and refund events, each with its transaction. A purchase has a line number if it is counted: one product of
+-- the first event where an event holds the whole order (source_item), each different line otherwise. It has a
 -- conflict if its transaction id was used by another visitor before, or long before.
 with order_events as (
     select
@@ -22,6 +23,7 @@ with order_events as (
         unit_price,
         {{ ecom_analytics.try_money("quantity * unit_price") }} as revenue,
         currency,
+        source_item,
         batch_id,
         source_line
     from {{ ref("stg_events") }}
@@ -36,7 +38,8 @@ placed as (
         first_value(batch_id) over by_time as first_batch_id,
         first_value(source_line) over by_time as first_source_line,
         row_number() over (
-            partition by source, transaction_id, event_type, visitor_id, product_id, quantity, unit_price
+            partition by
+                source, transaction_id, event_type, visitor_id, source_item, product_id, quantity, unit_price
             order by {{ order_of_events }}
         ) as occurrence
     from order_events
@@ -50,7 +53,10 @@ placed as (
 judged as (
     select
         *,
-        event_type = 'purchase' and visitor_id = first_visitor_id and occurrence = 1 as is_counted
+        event_type = 'purchase'
+        and visitor_id = first_visitor_id
+        and occurrence = 1
+        and (source_item is null or event_ts = first_event_ts) as is_counted
     from placed
 )
 
