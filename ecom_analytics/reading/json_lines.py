@@ -67,16 +67,19 @@ class JsonLinesReader:
         try:
             record = DECODER.decode(raw.decode())
         except UnicodeDecodeError as error:
-            message = f"not UTF-8 at byte {error.start + 1} of the record (0x{raw[error.start]:02x})"
-            return self._reject(line, raw, BAD_ENCODING, message)
+            self._reject(
+                line, raw, BAD_ENCODING, f"not UTF-8 at byte {error.start + 1} of the record (0x{raw[error.start]:02x})"
+            )
         except (ValueError, RecursionError) as error:
-            if not raw.strip(_SPACES):
+            if raw.strip(_SPACES):
+                self._reject(line, raw, BAD_JSON, f"the line is not JSON: {error}")
+            else:
                 self.blank += 1
-                return None
-            return self._reject(line, raw, BAD_JSON, f"the line is not JSON: {error}")
-        if not isinstance(record, dict):
-            return self._reject(line, raw, BAD_JSON, "the line is JSON, but no object")
-        return record
+        else:
+            if isinstance(record, dict):
+                return record
+            self._reject(line, raw, BAD_JSON, "the line is JSON, but no object")
+        return None
 
     def _reject(self, line: int, raw: bytes, rule: str, message: str) -> None:
         self.rejected += 1

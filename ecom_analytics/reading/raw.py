@@ -86,7 +86,8 @@ def raw_lines(stream: BinaryIO, lines: Sequence[int], *, block_bytes: int = 8 <<
     >>> raw_lines(io.BytesIO(b'{}\\n[1]\\r\\n'), [2])
     {2: b'[1]'}
     """
-    wanted, found = set(lines), {}
+    wanted = set(lines)
+    found: dict[int, bytes] = {}
     source = BlockSource(stream, block_bytes)
     line, final = 1, False
     while not final and len(found) < len(wanted):
