@@ -11,7 +11,7 @@ from ecom_analytics.protocols import RawFile
 from ecom_analytics.reading.blocks import SOURCE_LINE, DelimitedReader
 from ecom_analytics.reading.compression import open_decompressed
 from ecom_analytics.reading.json_lines import JsonLinesReader
-from ecom_analytics.reading.nested import Fields, flatten, flatten_batch
+from ecom_analytics.reading.nested import Fields, flatten, records_of
 from ecom_analytics.reading.parquet import ParquetReader, row_texts, texts
 from ecom_analytics.reading.raw import raw_lines, raw_records
 from ecom_analytics.reading.records import BadRecord
@@ -177,13 +177,11 @@ def _delimited_batches(reader: DelimitedReader, request: Request) -> Iterator[pa
         return
     fields = Fields(request.fields, request.each, request.flat)
     for batch in reader:
-        yield flatten_batch(batch, fields, request.schema)
+        yield from flatten(records_of(batch), fields, request.schema)
 
 
-def _flattened(blocks: Any, request: Request) -> Iterator[pa.RecordBatch]:
-    fields = Fields(request.fields, request.each, request.flat)
-    for block in blocks:
-        yield flatten(block, fields, request.schema)
+def _flattened(records: Iterable[tuple[int, dict[str, Any]]], request: Request) -> Iterator[pa.RecordBatch]:
+    return flatten(records, Fields(request.fields, request.each, request.flat), request.schema)
 
 
 def _require(names: Sequence[str], header: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ _SPACES = b" \t\r\n"
 
 
 class JsonLinesReader:
-    """Iterate over the objects of a stream, block by block; other lines are told.
+    """Iterate over the objects of a stream, with the line of each; other lines are told.
 
     A line ends at LF or CRLF. A line of nothing but spaces and tabs is blank. A line that is not UTF-8 is rejected as
     ``bad_encoding``, one that is no JSON object as ``bad_json``. Numbers stay as they were written.
@@ -25,7 +25,7 @@ class JsonLinesReader:
     stream : BinaryIO
         The decompressed bytes.
     block_bytes : int
-        About how much of the stream is given at a time.
+        About how much of the stream is read at a time.
     on_bad : callable, optional
         Called with each :class:`~ecom_analytics.reading.BadRecord`; by default they are gathered in :attr:`bad`.
 
@@ -34,7 +34,7 @@ class JsonLinesReader:
     >>> import io
     >>> reader = JsonLinesReader(io.BytesIO(b'{"id": 14418.0}\\n\\n{"id": 1\\n'))
     >>> list(reader), reader.blank
-    ([[(1, {'id': '14418.0'})]], 1)
+    ([(1, {'id': '14418.0'})], 1)
     >>> reader.bad[0].line, reader.bad[0].rule
     (3, 'bad_json')
     """
@@ -47,21 +47,18 @@ class JsonLinesReader:
         self._on_bad = on_bad or self.bad.append
         self.rejected = self.blank = 0
 
-    def __iter__(self) -> Iterator[list[tuple[int, dict[str, Any]]]]:
+    def __iter__(self) -> Iterator[tuple[int, dict[str, Any]]]:
         first, final = 1, False
         while not final:
             data, final = self._source.next_block()
             lines = data.split(bytes([self._source.newline]))
             if not lines[-1]:
                 lines.pop()
-            found = []
             for line, raw in enumerate(lines, first):
                 record = self._decode(line, raw)
                 if record is not None:
-                    found.append((line, record))
+                    yield line, record
             first += len(lines)
-            if found:
-                yield found
 
     def _decode(self, line: int, raw: bytes) -> dict[str, Any] | None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ecom_analytics.errors import ConfigError
@@ -11,7 +11,8 @@ from ecom_analytics.reading.paths import Step, as_text, decode, split_path, walk
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Records = Sequence[tuple[int, Mapping[str, Any]]]
+ROWS = 32_768
+"""Rows of a batch, give or take the products of a record."""
 
 
 class Fields:
@@ -60,24 +61,8 @@ class Fields:
         tops = [name for _, name, _ in self.of_record]
         self.tops = list(dict.fromkeys([*([self.each[0]] if self.each else []), *tops]))
 
-    def rows(self, record: Mapping[str, Any]) -> list[tuple[int | None, list[str | None]]]:
-        """The rows of one record: the position in the list, or None, and the texts."""
-        common: list[str | None] = [None] * self.width
-        for at, name, steps in self.of_record:
-            value = record.get(name)
-            common[at] = as_text(walk(value, steps) if steps else value)
-        items = self._items(record)
-        if not items:
-            return [(None, common)]
-        rows: list[tuple[int | None, list[str | None]]] = []
-        for position, item in enumerate(items, 1):
-            row = common.copy()
-            for at, steps in self.of_item:
-                row[at] = as_text(walk(item, steps))
-            rows.append((position, row))
-        return rows
-
-    def _items(self, record: Mapping[str, Any]) -> list[Any]:
+    def items(self, record: Mapping[str, Any]) -> list[Any]:
+        """The elements that make a row each; none where the record makes one row."""
         if self.each is None:
             return []
         value = walk(record.get(self.each[0]), self.each[1])
@@ -90,30 +75,74 @@ def _member(value: Any, name: str) -> Any:
     return value.get(name) if isinstance(value, dict) else None
 
 
-def flatten(records: Records, fields: Fields, schema: pa.Schema) -> pa.RecordBatch:
-    """Records as a batch of the schema: the columns of the fields, the line, and the position unless they are flat."""
-    import pyarrow as pa
+class Columns:
+    """Columns of text that records are appended to; one batch at a time."""
 
-    lines: list[int] = []
-    positions: list[int | None] = []
-    texts: list[list[str | None]] = []
+    def __init__(self, fields: Fields, schema: pa.Schema) -> None:
+        self._fields = fields
+        self._schema = schema
+        self._clear()
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def add(self, line: int, record: Mapping[str, Any]) -> None:
+        """Append the rows of one record."""
+        fields, columns = self._fields, self._columns
+        items = fields.items(record) if fields.each else ()
+        times = len(items) or 1
+        for at, name, steps in fields.of_record:
+            value = record.get(name)
+            if steps and value is not None:
+                value = walk(value, steps)
+            text = (value or None) if value.__class__ is str else as_text(value)
+            if times == 1:
+                columns[at].append(text)
+            else:
+                columns[at].extend([text] * times)
+        for at, steps in fields.of_item:
+            columns[at].extend([as_text(walk(item, steps)) for item in items] or [None])
+        if times == 1:
+            self._lines.append(line)
+            self._positions.append(1 if items else None)
+        else:
+            self._lines.extend([line] * times)
+            self._positions.extend(range(1, times + 1))
+
+    def take(self) -> pa.RecordBatch:
+        """What was added since the last time, in the schema: the columns, the line, and the position if it has one."""
+        import pyarrow as pa
+
+        columns: list[Any] = [pa.array(column, pa.string()) for column in self._columns]
+        columns.append(pa.array(self._lines, pa.int64()))
+        if len(self._schema) > len(columns):
+            columns.append(pa.array(self._positions, pa.int64()))
+        self._clear()
+        return pa.RecordBatch.from_arrays(columns, schema=self._schema)
+
+    def _clear(self) -> None:
+        self._columns: list[list[str | None]] = [[] for _ in range(self._fields.width)]
+        self._lines: list[int] = []
+        self._positions: list[int | None] = []
+
+
+def flatten(
+    records: Iterable[tuple[int, Mapping[str, Any]]], fields: Fields, schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    """Records as batches of the schema."""
+    columns = Columns(fields, schema)
     for line, record in records:
-        for position, row in fields.rows(record):
-            lines.append(line)
-            positions.append(position)
-            texts.append(row)
-    columns: list[Any] = [pa.array(column, pa.string()) for column in zip(*texts, strict=True)]
-    columns = columns or [pa.nulls(0, pa.string())] * fields.width
-    columns.append(pa.array(lines, pa.int64()))
-    if len(schema) > len(columns):
-        columns.append(pa.array(positions, pa.int64()))
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+        columns.add(line, record)
+        if len(columns) >= ROWS:
+            yield columns.take()
+    if len(columns):
+        yield columns.take()
 
 
-def flatten_batch(batch: pa.RecordBatch, fields: Fields, schema: pa.Schema) -> pa.RecordBatch:
-    """A batch of delimited records, whose last column is the line, as a batch of the schema."""
+def records_of(batch: pa.RecordBatch) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The records of a batch of delimited text, whose last column is the line."""
     names = batch.schema.names[:-1]
     *columns, lines = (column.to_pylist() for column in batch.columns)
     rows = zip(*columns, strict=True) if columns else iter([()] * len(lines))
-    return flatten([(line, dict(zip(names, row, strict=True))) for line, row in zip(lines, rows, strict=True)],
-                   fields, schema)  # fmt: skip
+    for line, row in zip(lines, rows, strict=True):
+        yield line, dict(zip(names, row, strict=True))

@@ -14,7 +14,7 @@ from ecom_analytics.reading.paths import Number, json_text
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_ROWS = 65_536
+_ROWS = 16_384
 
 
 class ParquetReader:
@@ -45,13 +45,13 @@ class ParquetReader:
         self.rejected = self.blank = 0
         self._wanted = [name for name in self.header if columns is None or name in columns]
 
-    def __iter__(self) -> Iterator[list[tuple[int, dict[str, Any]]]]:
-        """Blocks of (row number from 1, record)."""
+    def __iter__(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Each row's number, from 1, and its record."""
         line = 0
         for batch in self.batches():
-            rows = batch.to_pylist()
-            yield [(line + i, {k: _plain(v) for k, v in row.items()}) for i, row in enumerate(rows, 1)]
-            line += len(rows)
+            for row in batch.to_pylist():
+                line += 1
+                yield line, {name: _plain(value) for name, value in row.items()}
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows as they are, for who needs no more than flat columns."""
@@ -134,8 +134,9 @@ def row_texts(path: str, lines: Sequence[int]) -> dict[int, bytes]:
     """Chosen rows as JSON, for a person to read."""
     wanted = set(lines)
     found = {}
-    for block in ParquetReader(path):
-        found.update({line: json_text(record).encode() for line, record in block if line in wanted})
-        if len(found) == len(wanted):
-            break
+    for line, record in ParquetReader(path):
+        if line in wanted:
+            found[line] = json_text(record).encode()
+            if len(found) == len(wanted):
+                break
     return found

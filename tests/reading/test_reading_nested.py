@@ -112,7 +112,7 @@ def test_blocks_do_not_show(block_bytes):
 
     text = b"".join(b'{"n": %d}\n' % n if n % 5 else b"\n" for n in range(1, 40))
     reader = JsonLinesReader(io.BytesIO(text), block_bytes=block_bytes)
-    found = [(line, record["n"]) for block in reader for line, record in block]
+    found = [(line, record["n"]) for line, record in reader]
     assert found == [(n, str(n)) for n in range(1, 40) if n % 5]
     assert reader.blank == 7
 
