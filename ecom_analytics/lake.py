@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import builtins
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,12 @@ from ecom_analytics.protocols import Layout, Storage
 
 STAGED = ("events", "duplicates", "rejected", "batches")
 """The staged Delta tables, ``<lake>/staged/<name>``."""
+
+_READERS = 16
+"""Records that are read at a time, from a lake whose every answer takes a while."""
+
+_RECORDS = 1024
+"""Records that are waited for at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +115,48 @@ def record_name(source: str, batch_id: str) -> str:
     return f"raw/{source}/batches/{batch_id}.json"
 
 
-def batches(lake: Storage) -> Iterator[Batch]:
-    """Every whole batch of the lake, ordered by source and id."""
-    for name in lake.list("raw/"):
+def batch_ids(lake: Storage, source: str = "") -> Iterator[tuple[str, str]]:
+    """Source and id of every whole batch of the lake, or of one source, in order; by listing only.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from ecom_analytics import Settings
+    >>> from ecom_analytics.storages import open_storage
+    >>> list(batch_ids(open_storage(tempfile.mkdtemp(), Settings())))
+    []
+    """
+    for name in lake.list(f"raw/{source}/batches/" if source else "raw/"):
         parts = name.split("/")
         if len(parts) == 4 and parts[2] == "batches" and parts[3].endswith(".json"):
-            with lake.open(name) as stream:
-                yield Batch.from_json(stream.read(), lake.uri(name))
+            yield parts[1], parts[3].removesuffix(".json")
+
+
+def batches(lake: Storage, known: Container[tuple[str, str]] = ()) -> Iterator[Batch]:
+    """Every whole batch of the lake, ordered by source and id.
+
+    Parameters
+    ----------
+    lake : Storage
+    known : container of (source, batch_id), optional
+        Batches to leave out; their records are not opened. The others' are read several at a time.
+    """
+    wanted = (key for key in batch_ids(lake) if key not in known)
+    with ThreadPoolExecutor(_READERS, "batch-records") as pool:
+        while some := list(islice(wanted, _RECORDS)):
+            yield from pool.map(partial(read_batch, lake), some)
+
+
+def read_batch(lake: Storage, key: tuple[str, str]) -> Batch:
+    """The batch of that source and id, as its record says.
+
+    Raises
+    ------
+    LakeError
+        The record is damaged.
+    FileNotFoundError
+        There is none.
+    """
+    name = record_name(*key)
+    with lake.open(name) as stream:
+        return Batch.from_json(stream.read(), lake.uri(name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -72,13 +73,15 @@ class S3Storage:
             raise ConfigError(f"{address!r} names no bucket", hint="write it as s3://bucket/prefix", value=address)
         self.settings = settings
         self._client: S3Client | None = None
+        self._lock = threading.Lock()
 
     @property
     def client(self) -> S3Client:
         """The boto3 client, made when first needed."""
-        if self._client is None:
-            self._client = s3_client(self.settings)
-        return self._client
+        with self._lock:  # making one takes long, and boto3 makes them one at a time
+            if self._client is None:
+                self._client = s3_client(self.settings)
+            return self._client
 
     def uri(self, name: str = "") -> str:
         return f"s3://{self.bucket}/{self._key(name) if name else self.prefix.rstrip('/')}".rstrip("/")
