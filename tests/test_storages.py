@@ -17,7 +17,8 @@ from ecom_analytics import Settings
 from ecom_analytics.errors import ConfigError, LakeError, PluginError, StorageFullError
 from ecom_analytics.storages import open_storage, s3_upload
 from ecom_analytics.storages.local import LocalStorage
-from ecom_analytics.storages.s3 import S3Storage, s3_client
+from ecom_analytics.storages.s3 import S3Storage
+from ecom_analytics.storages.s3_client import s3_client
 from ecom_analytics.storages.s3_errors import explanation
 from ecom_analytics.testing.storages import StorageContract
 

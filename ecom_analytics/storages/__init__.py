@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from ecom_analytics import plugins
 from ecom_analytics.protocols import Storage
+from ecom_analytics.storages.s3_client import storage_options
 
 if TYPE_CHECKING:
     from ecom_analytics.config import Settings
 
-__all__ = ["open_storage"]
+__all__ = ["open_storage", "storage_options"]
 
 
 def open_storage(address: str, settings: Settings) -> Storage:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from ecom_analytics.errors import ConfigError, EcomError
 from ecom_analytics.storages.names import checked
+from ecom_analytics.storages.s3_client import encryption, s3_client
 from ecom_analytics.storages.s3_errors import explained, explanation
 from ecom_analytics.storages.s3_upload import Upload
 
@@ -18,32 +19,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from ecom_analytics.config import Settings
-
-
-def s3_client(settings: Settings) -> S3Client:
-    """A boto3 client made from the settings; the one place where one is made.
-
-    Credentials come by boto3's usual chain: environment, profile, container, instance.
-    """
-    import boto3
-    from botocore.config import Config
-
-    config = Config(
-        retries={"mode": "adaptive", "total_max_attempts": 5},
-        s3={"addressing_style": settings.s3_addressing_style},
-        connect_timeout=10,
-        read_timeout=60,
-        max_pool_connections=32,
-        user_agent_extra="ecom-analytics",
-    )
-    where = settings.s3_endpoint_url or "S3"
-    with explained(where):
-        try:
-            return boto3.session.Session().client(
-                "s3", endpoint_url=settings.s3_endpoint_url, region_name=settings.s3_region, config=config
-            )
-        except ValueError as error:  # boto3 refuses an endpoint that is no URL
-            raise ConfigError(f"the S3 endpoint {where!r} cannot be used: {error}", hint="s3_endpoint_url") from error
 
 
 class S3Storage:
@@ -114,7 +89,7 @@ class S3Storage:
     @contextmanager
     def create(self, name: str, *, if_absent: bool = True) -> Iterator[BinaryIO]:
         uri = self.uri(name)
-        upload = Upload(self.client, self.bucket, self._key(name), uri, self._options(), if_absent=if_absent)
+        upload = Upload(self.client, self.bucket, self._key(name), uri, encryption(self.settings), if_absent=if_absent)
         try:
             yield cast(BinaryIO, upload)
             upload.finish()
@@ -129,15 +104,6 @@ class S3Storage:
 
     def _key(self, name: str) -> str:
         return self.prefix + checked(name)
-
-    def _options(self) -> dict[str, Any]:
-        """What the settings ask of every new object."""
-        options: dict[str, Any] = {}
-        if self.settings.s3_server_side_encryption:
-            options["ServerSideEncryption"] = self.settings.s3_server_side_encryption
-        if self.settings.s3_kms_key_id:
-            options["SSEKMSKeyId"] = self.settings.s3_kms_key_id
-        return options
 
 
 class _Body(io.RawIOBase):

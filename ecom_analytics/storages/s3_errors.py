@@ -8,13 +8,14 @@ from contextlib import contextmanager
 
 from ecom_analytics.errors import EcomError, LakeError, StorageFullError
 
-_CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile that boto3 finds"
+CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile that boto3 finds"
+"""What to do where there are none."""
 
 _HINTS = {
     "NoSuchBucket": "create the bucket, or correct its name and the setting s3_endpoint_url",
     "AccessDenied": "allow these credentials to list, read, write and delete below this prefix",
     "403": "check the credentials, and that they may list, read, write and delete below this prefix",
-    "InvalidAccessKeyId": _CREDENTIALS,
+    "InvalidAccessKeyId": CREDENTIALS,
     "SignatureDoesNotMatch": "check the secret key and the clock of this machine",
     "RequestTimeTooSkewed": "set the clock of this machine",
     "ExpiredToken": "renew the session's credentials",
@@ -57,7 +58,7 @@ def explanation(error: Exception, uri: str) -> Exception:
     if isinstance(error, ClientError):
         return _answer(error, code_of(error), uri)
     if isinstance(error, NoCredentialsError | PartialCredentialsError | ProfileNotFound):
-        return LakeError(f"no credentials for {uri}: {error}", hint=_CREDENTIALS, uri=uri)
+        return LakeError(f"no credentials for {uri}: {error}", hint=CREDENTIALS, uri=uri)
     if isinstance(error, EndpointConnectionError | ConnectTimeoutError):
         return LakeError(
             f"cannot reach the store of {uri}: {error}",
