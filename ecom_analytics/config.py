@@ -81,6 +81,9 @@ class Settings(BaseSettings):
     s3_region: str | None = Field(None, description="S3 region; by default what boto3 finds.")
     s3_addressing_style: Literal["auto", "path", "virtual"] = Field("auto", description="How buckets are addressed.")
     s3_server_side_encryption: Literal["AES256", "aws:kms"] | None = Field(None, description="Encryption asked of S3.")
+    s3_checksums: Literal["crc32", "md5"] = Field(
+        "crc32", description="Checksum sent with all bytes; md5 for a store that does not know the other."
+    )
     s3_kms_key_id: str | None = Field(None, description="KMS key for aws:kms encryption.")
 
     def __init__(self, **values: Any) -> None:

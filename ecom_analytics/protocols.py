@@ -106,6 +106,19 @@ class Storage(Protocol):
         """The absolute address of ``name``: a path, or ``s3://bucket/key``."""
 
 
+class Content(Protocol):
+    """Bytes that can be read in any order, by several threads."""
+
+    @property
+    def size(self) -> int: ...
+
+    def read(self, start: int, size: int) -> bytes:
+        """So many bytes, or an error; never fewer."""
+
+    def check(self) -> None:
+        """Raise :class:`~ecom_analytics.errors.InputError` if they are no longer what they were."""
+
+
 @runtime_checkable
 class SourceFormat(Protocol):
     """How a file of raw events looks, and what its rows mean."""

@@ -15,7 +15,7 @@ import pytest
 
 from ecom_analytics import Settings
 from ecom_analytics.errors import ConfigError, LakeError, PluginError, StorageFullError
-from ecom_analytics.storages import open_storage, s3_upload
+from ecom_analytics.storages import open_storage, s3_upload, s3_write
 from ecom_analytics.storages.local import LocalStorage
 from ecom_analytics.storages.s3 import S3Storage
 from ecom_analytics.storages.s3_client import s3_client
@@ -165,7 +165,7 @@ class TestS3Storage(StorageContract):
 
     @pytest.mark.parametrize("parts", [2, 3.5])
     def test_large_bytes_are_sent_in_parts(self, storage, uploads, parts):
-        size = int(s3_upload.PART * parts)
+        size = int(s3_write.PART * parts)
         with storage.create("a") as stream:
             stream.write(b"x" * size)
             assert len(uploads()) == 1
@@ -175,12 +175,12 @@ class TestS3Storage(StorageContract):
 
     def test_no_upload_is_left_behind(self, storage, uploads):
         with pytest.raises(KeyboardInterrupt), storage.create("a") as stream:
-            stream.write(b"x" * 3 * s3_upload.PART)
+            stream.write(b"x" * 3 * s3_write.PART)
             raise KeyboardInterrupt
         with storage.create("b") as stream:
             stream.write(b"first")
         with pytest.raises(FileExistsError), storage.create("b") as stream:
-            stream.write(b"x" * 3 * s3_upload.PART)
+            stream.write(b"x" * 3 * s3_write.PART)
         assert uploads() == []
 
     def test_memory_is_bounded_by_the_parts_in_flight(self, storage, monkeypatch):
@@ -194,7 +194,7 @@ class TestS3Storage(StorageContract):
     def test_encryption_is_asked_for(self, s3_endpoint, s3_bucket):
         settings = Settings(s3_endpoint_url=s3_endpoint, s3_server_side_encryption="aws:kms", s3_kms_key_id="my-key")
         storage = S3Storage(f"s3://{s3_bucket}", settings)
-        for name, size in (("small", 1), ("large", 2 * s3_upload.PART)):
+        for name, size in (("small", 1), ("large", 2 * s3_write.PART)):
             with storage.create(name) as stream:
                 stream.write(b"x" * size)
             answer = storage.client.head_object(Bucket=s3_bucket, Key=name)

@@ -8,7 +8,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecom_analytics.errors import EcomError, InputError, MissingFileError
+from ecom_analytics.config import Settings
+from ecom_analytics.errors import InputError, MissingFileError
+from ecom_analytics.ingest.files import File, LocalFile, unreadable
+from ecom_analytics.ingest.find_s3 import Objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,42 +20,47 @@ class Candidate:
 
     Attributes
     ----------
-    path : pathlib.Path
-    folder : pathlib.Path or None
-        The folder argument in which it was found; None if the file itself was asked for, by name or by pattern.
+    file : LocalFile or S3Object
+    folder : str
+        The folder argument in which it was found; empty if the file itself was asked for, by name or by pattern.
     """
 
-    path: Path
-    folder: Path | None = None
+    file: File
+    folder: str = ""
 
 
-def find(paths: Iterable[str | Path], lake: Path | None) -> list[Candidate]:
+def find(paths: Iterable[str | Path], settings: Settings) -> list[Candidate]:
     """The files that the arguments mean, in their order, each once; files of a folder in the order of their names.
 
     Parameters
     ----------
     paths : iterable of str or pathlib.Path
         Files, folders (searched through, but for names that begin with ``.`` or ``_``) and glob patterns (only if no
-        file has that very name).
-    lake : pathlib.Path or None
-        The lake's folder, which a search leaves out.
+        file has that very name); each a local one, or ``s3://…``.
+    settings : Settings
+        How S3 is reached, and the lake, which a search leaves out.
     """
+    objects = Objects(settings)
+    lake = None if "://" in settings.lake else Path(settings.lake)
     candidates: list[Candidate] = []
     seen: set[str] = set()
     for path in paths:
-        for candidate in _expand(path, lake):
-            real = os.path.realpath(candidate.path)
+        text = os.path.expanduser(os.fspath(path))
+        found = (Candidate(*pair) for pair in objects.find(text)) if text.startswith("s3://") else _expand(text, lake)
+        for candidate in found:
+            real = _real(candidate.file)
             if real not in seen:
                 seen.add(real)
                 candidates.append(candidate)
     return candidates
 
 
-def _expand(given: str | Path, lake: Path | None) -> Iterator[Candidate]:
-    text = os.path.expanduser(os.fspath(given))
+def _expand(text: str, lake: Path | None) -> Iterator[Candidate]:
     if "://" in text:
         raise InputError(
-            f"{text!r} is not a local file", hint="download it first, then ingest the local file", path=text
+            f"{text!r} is neither a local file nor in S3",
+            hint="download it first, then ingest the local file",
+            path=text,
         )
     if os.path.lexists(text):
         yield from _one(Path(text), lake)
@@ -69,9 +77,9 @@ def _expand(given: str | Path, lake: Path | None) -> Iterator[Candidate]:
 
 def _one(path: Path, lake: Path | None) -> Iterator[Candidate]:
     if path.is_dir():
-        yield from (Candidate(file, path) for file in _walk(path, lake))
+        yield from (Candidate(LocalFile.of(file), str(path)) for file in _walk(path, lake))
     elif path.is_file():
-        yield Candidate(path)
+        yield Candidate(LocalFile.of(path))
     elif path.is_symlink() and not path.exists():
         raise MissingFileError(
             f"{str(path)!r} is a link to {os.readlink(path)!r}, which does not exist", hint="correct or remove the link"
@@ -80,6 +88,10 @@ def _one(path: Path, lake: Path | None) -> Iterator[Candidate]:
         raise InputError(
             f"{str(path)!r} is not a regular file", hint="save its contents to a file and ingest that", path=str(path)
         )
+
+
+def _real(file: File) -> str:
+    return os.path.realpath(file.path) if isinstance(file, LocalFile) else str(file)
 
 
 def _walk(folder: Path, lake: Path | None) -> Iterator[Path]:
@@ -98,14 +110,3 @@ def _shown(name: str) -> bool:
 
 def _same(one: Path, other: Path) -> bool:
     return os.path.realpath(one) == os.path.realpath(other)
-
-
-def unreadable(path: str | Path, error: OSError) -> EcomError:
-    """The error to raise when a source file cannot be read."""
-    if isinstance(error, FileNotFoundError):
-        return MissingFileError(f"{str(path)!r} vanished while it was read", hint="run it again", path=str(path))
-    return InputError(
-        f"cannot read {str(path)!r}: {error.strerror or error}",
-        hint="check its permissions and the disk that it lies on",
-        path=str(path),
-    )

@@ -8,12 +8,11 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from ecom_analytics import plugins
 from ecom_analytics.errors import EmptyFileError, InputError, UnknownFormatError
-from ecom_analytics.ingest.find import unreadable
+from ecom_analytics.ingest.files import Opens, unreadable
 
 SAMPLE = 64 * 1024
 """Bytes, decompressed, that a format is recognised by."""
@@ -41,7 +40,7 @@ class Sample:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Opens) -> Iterator[BinaryIO]:
     """A source file as it is."""
     try:
         stream = path.open("rb")
@@ -65,7 +64,7 @@ def decompressed(stream: BinaryIO, through: BinaryIO | None = None) -> BinaryIO:
     return cast(BinaryIO, gzip.GzipFile(fileobj=plain)) if packed else plain
 
 
-def look(path: Path) -> Sample:
+def look(path: Opens) -> Sample:
     """Read the beginning of a file.
 
     Raises
@@ -125,7 +124,7 @@ def source_format(name: str) -> Any:
     return kind() if isinstance(kind, type) else kind
 
 
-def recognise(sample: Sample, path: Path) -> Any:
+def recognise(sample: Sample, path: Opens) -> Any:
     """The source format that is surest that the sample is its own.
 
     Raises
@@ -152,7 +151,7 @@ def recognise(sample: Sample, path: Path) -> Any:
     )
 
 
-def refuse_empty(sample: Sample, kind: Any, path: Path) -> None:
+def refuse_empty(sample: Sample, kind: Any, path: Opens) -> None:
     """Raise :class:`EmptyFileError` for a file without a record."""
     if sample.lines > bool(getattr(kind, "has_header", True)):
         return

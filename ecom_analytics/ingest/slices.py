@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, cast
 
 from ecom_analytics.disk import told_when_full
 from ecom_analytics.errors import InputError
+from ecom_analytics.ingest.files import Opens
 from ecom_analytics.ingest.look import decompressed, opened
 
 _BLOCK = 1 << 20
@@ -47,7 +48,7 @@ class Slice:
 
 
 def cut(
-    path: Path, kind: Any, zone: tzinfo, folder: Path, max_record_lines: int, read: Callable[[bytes], None]
+    path: Opens, kind: Any, zone: tzinfo, folder: Path, max_record_lines: int, read: Callable[[bytes], None]
 ) -> list[Slice]:
     """Cut a file into its days, ordered by day.
 
@@ -56,7 +57,7 @@ def cut(
 
     Parameters
     ----------
-    path : pathlib.Path
+    path : pathlib.Path, or whatever else opens
     kind : source format
         Which names the column of the time (``timestamp_column``) and reads it (``timestamp(text)``, aware or None).
     zone : datetime.tzinfo
@@ -94,7 +95,7 @@ def cut(
     return days.finish(lambda day: f"{stem}-{day.isoformat()}{suffix}")
 
 
-def _sort_out(records: _Records, kind: Any, zone: tzinfo, days: _Days, path: Path) -> None:
+def _sort_out(records: _Records, kind: Any, zone: tzinfo, days: _Days, path: Opens) -> None:
     read_time, current = kind.timestamp, None
     waiting: list[bytes] = []
     held = 0
@@ -138,7 +139,7 @@ class _Told(io.RawIOBase):
 class _Records:
     """Blocks of (text of the time or nothing, raw bytes), one pair for each record and blank line after the header."""
 
-    def __init__(self, stream: BinaryIO, kind: Any, max_record_lines: int, path: Path) -> None:
+    def __init__(self, stream: BinaryIO, kind: Any, max_record_lines: int, path: Opens) -> None:
         from ecom_analytics.reading.records import Dialect, split_record
         from ecom_analytics.reading.source import BlockSource
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 import secrets
+import socket
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -50,6 +54,7 @@ class LocalStorage:
     def __init__(self, address: str, settings: Settings) -> None:
         self.root = Path(address.removeprefix("file://")).expanduser().absolute()
         self._swept: set[Path] = set()
+        self._unsynced: set[Path] | None = None
 
     def uri(self, name: str = "") -> str:
         return str(self.root / checked(name)) if name else str(self.root)
@@ -113,30 +118,54 @@ class LocalStorage:
             _sync_folder(path.parent)
 
     @contextmanager
+    def together(self) -> Iterator[None]:
+        """Make what is created meanwhile durable when the block ends: each folder is synced once.
+
+        Each file's bytes are durable before it has its name, as always.
+        """
+        self._unsynced = set()
+        try:
+            yield
+            for folder in self._unsynced:
+                with _explained(folder, "write to"):
+                    _sync_folder(folder)
+        finally:
+            self._unsynced = None
+
+    def tidy(self, prefix: str) -> None:
+        """Remove what killed writers left below a folder."""
+        for parent, _, _ in os.walk(self.root / checked(prefix.rstrip("/"))):
+            self._sweep(Path(parent))
+
+    def _settle(self, folder: Path) -> None:
+        """Make a folder's new names durable, now or when the block ends."""
+        if self._unsynced is None:
+            _sync_folder(folder)
+        else:
+            self._unsynced.add(folder)
+
+    @contextmanager
     def _written(self, folder: Path, stem: str, final: Callable[[], Path], if_absent: bool) -> Iterator[BinaryIO]:
-        part = folder / f".{stem[:200]}.{secrets.token_hex(8)}{PART}"
         with _explained(folder, "write to"):
             _make_folder(folder, self.root)
             self._sweep(folder)
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            part, descriptor = _new_part(folder, stem)
         stream = os.fdopen(descriptor, "wb")
         try:
-            with contextlib.suppress(OSError):  # tells a sweeping process that this file has a living writer
-                fcntl.flock(descriptor, fcntl.LOCK_SH)
             with told_when_full(folder):
                 yield stream
                 stream.flush()
             path = final()
             with _explained(path, "write"):
                 if if_absent and path.exists():
-                    _sync_folder(folder)  # what relies on the other writer's file must find it after a crash
+                    self._settle(folder)  # what relies on the other writer's file must find it after a crash
                     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
                 os.fsync(descriptor)
                 if if_absent:
                     os.link(part, path)  # fails if the name was taken meanwhile; a rename would replace
                 else:
                     part.replace(path)
-                _sync_folder(folder)
+                self._settle(folder)
         finally:
             with contextlib.suppress(OSError):  # closing a file flushes it, which fails again on a full disk
                 stream.close()
@@ -144,16 +173,41 @@ class LocalStorage:
                 part.unlink()
 
     def _sweep(self, folder: Path) -> None:
-        """Remove what killed writers left: old, and locked by nobody."""
+        """Remove what killed writers left: locked by nobody, and of this machine or old."""
         if folder in self._swept:
             return
         self._swept.add(folder)
-        for entry in os.scandir(folder):
+        ours = f".{_machine()}-"
+        with os.scandir(folder) as entries:
+            left = [entry for entry in entries if is_part(entry.name)]
+        for entry in left:
             with contextlib.suppress(OSError):
-                if is_part(entry.name) and entry.stat().st_mtime < time.time() - _STALE_SECONDS:
+                if ours in entry.name or entry.stat().st_mtime < time.time() - _STALE_SECONDS:
                     with open(entry.path, "rb") as stream:
                         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
                         os.unlink(entry.path)
+
+
+def _new_part(folder: Path, stem: str) -> tuple[Path, int]:
+    """A hidden file to write to; its lock tells a sweeping process that it has a living writer."""
+    while True:
+        part = folder / f".{stem[:180]}.{_machine()}-{secrets.token_hex(8)}{PART}"
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        with contextlib.suppress(OSError):  # a file system without locks: then nobody sweeps before it is old
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        if os.fstat(descriptor).st_nlink:
+            return part, descriptor
+        os.close(descriptor)  # swept before it was locked
+
+
+@cache
+def _machine() -> str:
+    """Tells this running system from others that write to the same folder, which locks may not reach."""
+    try:
+        name = Path("/proc/sys/kernel/random/boot_id").read_text()
+    except OSError:
+        name = f"{socket.gethostname()} {uuid.getnode()}"
+    return hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
 def _walk(folder: Path, name: str, prefix: str) -> Iterator[str]:

@@ -5,20 +5,27 @@ from __future__ import annotations
 import contextlib
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from ecom_analytics.errors import ConfigError, EcomError
+from ecom_analytics.protocols import Content
 from ecom_analytics.storages.names import checked
-from ecom_analytics.storages.s3_client import encryption, s3_client
+from ecom_analytics.storages.s3_client import s3_client
 from ecom_analytics.storages.s3_errors import explained, explanation
+from ecom_analytics.storages.s3_resume import abort_stale, put_content
 from ecom_analytics.storages.s3_upload import Upload
+from ecom_analytics.storages.s3_write import Writer
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from ecom_analytics.config import Settings
+
+IN_FLIGHT = 8
+"""Parts of contents that are under way at a time; with the bytes of a part, what bounds the memory."""
 
 
 class S3Storage:
@@ -48,6 +55,7 @@ class S3Storage:
             raise ConfigError(f"{address!r} names no bucket", hint="write it as s3://bucket/prefix", value=address)
         self.settings = settings
         self._client: S3Client | None = None
+        self._pool: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
 
     @property
@@ -88,8 +96,7 @@ class S3Storage:
 
     @contextmanager
     def create(self, name: str, *, if_absent: bool = True) -> Iterator[BinaryIO]:
-        uri = self.uri(name)
-        upload = Upload(self.client, self.bucket, self._key(name), uri, encryption(self.settings), if_absent=if_absent)
+        upload = Upload(self._writer(name), if_absent=if_absent)
         try:
             yield cast(BinaryIO, upload)
             upload.finish()
@@ -101,6 +108,35 @@ class S3Storage:
         key = self._key(name)
         with explained(self.uri(name)):
             self.client.delete_object(Bucket=self.bucket, Key=key)
+
+    def put(self, name: str, content: Content, sent: Callable[[int], None] = lambda _: None) -> bool:
+        """Write content under a name that only this content can have, unless it is there.
+
+        An upload that broke off goes on where it stopped. Parts are read and sent several at a time.
+
+        Parameters
+        ----------
+        name : str
+        content : Content
+        sent : callable, optional
+            Receives numbers of bytes as they arrive; called in this thread.
+
+        Returns
+        -------
+        bool
+            Whether it was not there.
+        """
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(IN_FLIGHT, "s3-parts")
+        return put_content(self._writer(name), content, self._pool, sent)
+
+    def tidy(self, prefix: str) -> None:
+        """Abort uploads below a prefix that were begun long ago."""
+        abort_stale(self.client, self.bucket, self.prefix + prefix)
+
+    def _writer(self, name: str) -> Writer:
+        return Writer(self.client, self.bucket, self._key(name), self.uri(name), self.settings)
 
     def _key(self, name: str) -> str:
         return self.prefix + checked(name)

@@ -34,6 +34,8 @@ def s3_client(settings: Settings) -> S3Client:
         connect_timeout=10,
         read_timeout=60,
         max_pool_connections=CONNECTIONS,
+        request_checksum_calculation="when_required",  # what we write has its checksum already
+        response_checksum_validation="when_required" if settings.s3_checksums == "md5" else "when_supported",
         user_agent_extra="ecom-analytics",
     )
     where = settings.s3_endpoint_url or "S3"
