@@ -54,6 +54,15 @@ class Settings(BaseSettings):
 
     source: str = Field("default", description="Name of the place that events come from; part of every identity.")
     source_format: str = Field("auto", description="How files look: the name of a source format, or auto to detect it.")
+    encoding: str = Field(
+        "auto", description="Encoding of delimited and JSON files, such as latin-1; auto: UTF-8, or UTF-16 if it shows."
+    )
+    delimiter: str = Field(
+        "auto", description="One ASCII character between fields, or tab; auto: the first records decide."
+    )
+    header: Literal["auto", "yes", "no"] = Field(
+        "auto", description="Whether the first line of a delimited file names the columns; auto: the format decides."
+    )
     timezone: str = Field("UTC", description="IANA time zone of the store; days are days of this zone.")
     session_timeout_minutes: float = Field(
         30, gt=0, le=10_080, description="A longer gap than this between two events of a visitor starts a session."
@@ -139,6 +148,23 @@ class Settings(BaseSettings):
     def _local_folder(cls, value: Path) -> Path:
         if re.match(r"[a-z0-9]+:/", str(value).lstrip("/")):
             raise ValueError("a local folder: DuckDB's file cannot live on S3 (export the marts there instead)")
+        return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        try:
+            "".encode("utf-8" if value == "auto" else value)
+        except LookupError:
+            raise ValueError("auto, or a text encoding such as utf-8, utf-16, latin-1 or cp1252") from None
+        return value
+
+    @field_validator("delimiter", mode="before")
+    @classmethod
+    def _one_character(cls, value: str) -> str:
+        value = {"tab": "\t", "\\t": "\t"}.get(value, value)
+        if value != "auto" and (len(value) != 1 or not value.isascii() or value in '"\r\n\0'):
+            raise ValueError("auto, tab, or one ASCII character other than a quote or line end")
         return value
 
     @field_validator("timezone")

@@ -7,6 +7,8 @@
      ├─ InputError               the input cannot be used
      │   ├─ MissingFileError     no such file, or a folder without event files
      │   ├─ EmptyFileError       a file without a record
+     │   ├─ TruncatedError       compressed data that is cut short or damaged
+     │   ├─ NotLinesError        JSON that is not one object a line
      │   └─ UnknownFormatError   no source format recognises the file, or several do
      ├─ LakeError                the lake is damaged or cannot be read or written
      ├─ StagingError             staging broke one of its own promises
@@ -67,6 +69,14 @@ class MissingFileError(InputError):
 
 class EmptyFileError(InputError):
     """A file without a single record."""
+
+
+class TruncatedError(InputError):
+    """Compressed data that is cut short or damaged; all that comes before the damage was read."""
+
+
+class NotLinesError(InputError):
+    """A file of JSON that is not one object a line."""
 
 
 class UnknownFormatError(InputError):

@@ -49,6 +49,12 @@ class IngestedBatch:
     bytes : int
     new : bool
         False if the lake held these bytes already.
+    new_columns : tuple of str
+        Columns that the source format does not know; they are kept in the raw bytes.
+    missing_columns : tuple of str
+        Columns that files of the format usually have and this one lacks; they are NULL.
+    notes : tuple of str
+        What else was seen: damage, for example.
     """
 
     batch_id: str
@@ -57,6 +63,9 @@ class IngestedBatch:
     name: str
     bytes: int
     new: bool
+    new_columns: tuple[str, ...] = ()
+    missing_columns: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, runtime_checkable
 
 from ecom_analytics.ingest.files import File, changed, unreadable
+from ecom_analytics.ingest.judge import Judgement
 from ecom_analytics.lake import Batch, batch_ids, object_name, record_name
 from ecom_analytics.progress import Progress, Watcher
-from ecom_analytics.protocols import Content, Storage
+from ecom_analytics.protocols import Content, Layout, Storage
 from ecom_analytics.reports import IngestedBatch
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ class Piece:
     details : dict
     told : bool
         Whether its bytes count as progress.
+    judgement : Judgement, optional
+        What the file was taken for.
     """
 
     file: File
@@ -87,6 +90,7 @@ class Piece:
     sha: str = ""
     details: dict[str, Any] = field(default_factory=dict)
     told: bool = True
+    judgement: Judgement | None = None
 
 
 class Stopped(Exception):
@@ -243,9 +247,23 @@ class Copier:
         new = {number for number, made in zip(first.values(), self._run(tasks), strict=True) if made}
         self._known.update(first)
         return [
-            IngestedBatch(sha, self.settings.source, piece.kind.name, piece.name, piece.file.size, number in new)
+            self._told(piece, sha, number in new)
             for number, (piece, (sha, _)) in enumerate(zip(group, hashed, strict=True))
         ]
+
+    def _told(self, piece: Piece, sha: str, new: bool) -> IngestedBatch:
+        seen = piece.judgement or Judgement(piece.kind, Layout(), {})
+        return IngestedBatch(
+            sha,
+            self.settings.source,
+            piece.kind.name,
+            piece.name,
+            piece.file.size,
+            new,
+            seen.drift.new,
+            seen.drift.missing,
+            seen.notes,
+        )
 
     def _record(self, piece: Piece, sha: str) -> bool:
         """Write the record of a piece whose bytes are there: whether it is ours that is there now."""

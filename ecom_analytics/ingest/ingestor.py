@@ -11,11 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ecom_analytics.errors import EmptyFileError, MissingFileError, UnknownFormatError
+from ecom_analytics.errors import EmptyFileError, MissingFileError, NotLinesError, UnknownFormatError
 from ecom_analytics.ingest.copying import Copier, Piece
 from ecom_analytics.ingest.files import LocalFile
 from ecom_analytics.ingest.find import Candidate, find
-from ecom_analytics.ingest.look import CONFIDENT, look, recognise, refuse_empty, source_format
+from ecom_analytics.ingest.judge import judge
+from ecom_analytics.ingest.look import look
 from ecom_analytics.ingest.slices import cut
 from ecom_analytics.progress import Progress, Watcher, ignore
 from ecom_analytics.reports import IngestedBatch, IngestReport
@@ -150,7 +151,7 @@ def _sources(paths: tuple[str | Path, ...], settings: Settings, watch: Watcher) 
     candidates = find(paths, settings)
     with ThreadPoolExecutor(_LOOKERS, "look") as pool:
         try:
-            judged = list(pool.map(partial(_judge, chosen=settings.source_format), candidates))
+            judged = list(pool.map(partial(_judge, settings=settings), candidates))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -188,20 +189,15 @@ def _covered(folder: str, taken: set[str], pieces: list[Piece]) -> bool:
     )
 
 
-def _judge(candidate: Candidate, chosen: str) -> Piece | None:
+def _judge(candidate: Candidate, settings: Settings) -> Piece | None:
     """The file as a source; None for one that merely lies in a folder and does not look like events."""
-    file = candidate.file
-    sample = look(file)
+    file, by_chance = candidate.file, bool(candidate.folder)
     try:
-        if chosen == "auto":
-            kind = recognise(sample, file) if sample.lines else None
-        else:
-            kind = source_format(chosen)
-            if candidate.folder and float(kind.detect(sample.data)) <= CONFIDENT:
-                return None
-        refuse_empty(sample, kind, file)
-    except (EmptyFileError, UnknownFormatError):
-        if candidate.folder:
+        sample = look(file, settings)
+        found = judge(sample, file, settings, by_chance=by_chance)
+    except (EmptyFileError, UnknownFormatError, NotLinesError):
+        if by_chance:
             return None
         raise
-    return Piece(file, kind, file.name)
+    layout = found.layout.to_dict()
+    return Piece(file, found.kind, file.name, details={"layout": layout} if layout else {}, judgement=found)

@@ -1,42 +1,23 @@
-"""What a file is, judged by its first bytes: its compression, whether it holds a record, its source format."""
+"""The beginning of a file: decompressed, and cut into records as its bytes suggest."""
 
 from __future__ import annotations
 
-import gzip
 import io
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from ecom_analytics import plugins
-from ecom_analytics.errors import EmptyFileError, InputError, UnknownFormatError
+from ecom_analytics.errors import InputError, TruncatedError
 from ecom_analytics.ingest.files import Opens, unreadable
+from ecom_analytics.protocols import Layout
+from ecom_analytics.reading.compression import Decompressed, compression_of
+from ecom_analytics.reading.sample import PARQUET, RECORDS, SAMPLE, Sample, sample_of
 
-SAMPLE = 64 * 1024
-"""Bytes, decompressed, that a format is recognised by."""
+if TYPE_CHECKING:
+    from ecom_analytics.config import Settings
 
-CONFIDENT = 0.5
-"""A format must be surer than this."""
-
-_GZIP = b"\x1f\x8b"
-_BOM = b"\xef\xbb\xbf"
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """The beginning of a file, decompressed.
-
-    Attributes
-    ----------
-    data : bytes
-    lines : int
-        0, 1 or 2: lines that are not blank, counted no further than two, in the whole file.
-    """
-
-    data: bytes
-    lines: int
+_BLANK = b" \t\r\n\0"
 
 
 @contextmanager
@@ -50,110 +31,125 @@ def opened(path: Opens) -> Iterator[BinaryIO]:
         yield stream
 
 
-def decompressed(stream: BinaryIO, through: BinaryIO | None = None) -> BinaryIO:
-    """The bytes of a newly opened file, gunzipped if it begins as gzip does (whatever its name).
+def decompressed(stream: BinaryIO, name: object, through: BinaryIO | None = None) -> BinaryIO:
+    """The bytes of a newly opened file, decompressed if they begin as gzip or zstd does (whatever its name).
 
     Parameters
     ----------
     stream : BinaryIO
+    name : object
+        What errors call it.
     through : BinaryIO, optional
         What to read the stream through.
     """
     plain = through or stream
-    packed = cast(io.BufferedReader, stream).peek(len(_GZIP))[: len(_GZIP)] == _GZIP
-    return cast(BinaryIO, gzip.GzipFile(fileobj=plain)) if packed else plain
+    kind = compression_of(cast(io.BufferedReader, stream).peek(4)[:4])
+    return cast(BinaryIO, Decompressed(plain, kind, str(name))) if kind else plain
 
 
-def look(path: Opens) -> Sample:
+def look(path: Opens, settings: Settings | None = None) -> Sample:
     """Read the beginning of a file.
+
+    Parameters
+    ----------
+    path : Opens
+    settings : Settings, optional
+        With the encoding and the delimiter, if they are chosen.
 
     Raises
     ------
     InputError
-        It cannot be read, or is no gzip file although it begins like one. A gzip file that breaks off later is the
-        reader's to judge.
+        It cannot be read, not even its beginning; or it is JSON, but not one object a line.
     """
+    chosen = {"encoding": settings.encoding, "delimiter": settings.delimiter} if settings else {}
     with opened(path) as stream:
         try:
-            text = decompressed(stream)
-            data = b"".join(_chunks(text, SAMPLE))
-            lines = _lines(data)
-            for more in _chunks(text, None) if lines < 2 and len(data) >= SAMPLE else ():
-                lines = min(2, lines + bool(more.strip()))
-                if lines == 2:
-                    break
-        except (gzip.BadGzipFile, zlib.error) as error:
-            raise InputError(
-                f"{str(path)!r} begins like a gzip file but is none: {error}",
-                hint="fetch the file again",
-                path=str(path),
-            ) from error
+            compression = compression_of(cast(io.BufferedReader, stream).peek(4)[:4])
+            text = decompressed(stream, path)
+            data, loss = _first(text)
+            if data.startswith(PARQUET):
+                return _parquet(path, compression)
+            try:
+                sample = sample_of(data, **chosen, whole=len(data) < SAMPLE and not loss)
+            except InputError as error:
+                raise type(error)(f"{str(path)!r}: {error.message}", hint=error.hint, path=str(path)) from error
+            if sample.rows < 2 and len(data) >= SAMPLE:
+                sample.rows = min(2, sample.rows + _goes_on(text))
         except OSError as error:
             raise unreadable(path, error) from error
-    return Sample(data, lines)
+    sample.compression, sample.loss = compression, loss
+    return sample
 
 
-def _chunks(stream: BinaryIO, limit: int | None) -> Iterator[bytes]:
-    """Bytes up to the limit, or to where a truncated gzip file breaks off."""
+def _first(stream: BinaryIO) -> tuple[bytes, str]:
+    """The first bytes, and what damage there is among them."""
+    parts: list[bytes] = []
     got = 0
-    while limit is None or got < limit:
-        try:
-            chunk = cast(io.BufferedIOBase, stream).read1(SAMPLE if limit is None else limit - got)
-        except (EOFError, zlib.error):
-            if not got:
-                raise gzip.BadGzipFile("it breaks off before the first byte") from None
-            return
-        if not chunk:
-            return
-        got += len(chunk)
-        yield chunk
+    try:
+        while got < SAMPLE and (chunk := stream.read(SAMPLE - got)):
+            parts.append(chunk)
+            got += len(chunk)
+    except TruncatedError as error:
+        if not got:
+            raise
+        return b"".join(parts), error.message
+    return b"".join(parts), ""
 
 
-def _lines(data: bytes) -> int:
-    lines = 0
-    for line in io.BytesIO(data.removeprefix(_BOM)):
-        lines += bool(line.strip())
-        if lines == 2:
-            break
-    return lines
+def _goes_on(stream: BinaryIO) -> bool:
+    """Whether there is anything but blanks in the rest."""
+    try:
+        while chunk := stream.read(SAMPLE):
+            if chunk.strip(_BLANK):
+                return True
+    except TruncatedError:
+        pass
+    return False
 
 
-def source_format(name: str) -> Any:
-    """The source format of that name."""
-    kind = plugins.load("source_formats", name)
-    return kind() if isinstance(kind, type) else kind
+def _parquet(path: Opens, compression: str) -> Sample:
+    """The first rows of a Parquet file."""
+    from ecom_analytics.reading.parquet import ParquetReader
+
+    if compression:
+        raise InputError(
+            f"{str(path)!r} is a Parquet file within {compression} data",
+            hint="decompress it: Parquet compresses what it holds by itself",
+            path=str(path),
+        )
+    where = path if isinstance(path, Path) else getattr(path, "path", None)
+    reader = ParquetReader(str(where) if where else cast(Any, _Seekable(path)), name=str(path))
+    sample = Sample(PARQUET)
+    sample.layout = Layout("parquet")
+    sample.header = tuple(reader.header)
+    sample.rows = min(2, reader.rows)
+    sample.records = tuple(reader.first(RECORDS))
+    return sample
 
 
-def recognise(sample: Sample, path: Opens) -> Any:
-    """The source format that is surest that the sample is its own.
+class _Seekable(io.RawIOBase):
+    """A file whose ranges can be read, as a stream."""
 
-    Raises
-    ------
-    UnknownFormatError
-        None is sure enough, or two are equally sure.
-    """
-    formats = [source_format(name) for name in plugins.names("source_formats")]
-    sure = {candidate.name: float(candidate.detect(sample.data)) for candidate in formats}
-    best = max(sure.values(), default=0.0)
-    winners = sorted(name for name, confidence in sure.items() if confidence == best)
-    if best > CONFIDENT and len(winners) == 1:
-        return next(candidate for candidate in formats if candidate.name == winners[0])
-    if best > CONFIDENT:
-        message = f"{str(path)!r} may be of the formats {' and '.join(winners)}"
-    else:
-        first = sample.data.removeprefix(_BOM).lstrip().splitlines()[:1] or [b""]
-        message = f"no source format recognises {str(path)!r}, which begins {first[0][:80].decode(errors='replace')!r}"
-    raise UnknownFormatError(
-        message,
-        hint=f"name its format; installed are: {', '.join(sorted(sure)) or 'none'}",
-        path=str(path),
-        confidence=sure,
-    )
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._at = 0
 
+    def readable(self) -> bool:
+        return True
 
-def refuse_empty(sample: Sample, kind: Any, path: Opens) -> None:
-    """Raise :class:`EmptyFileError` for a file without a record."""
-    if sample.lines > bool(getattr(kind, "has_header", True)):
-        return
-    what = "holds a header but no record" if sample.lines else "is empty"
-    raise EmptyFileError(f"{str(path)!r} {what}", hint="check how the file was made", path=str(path))
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + (0, self._at, self._file.size)[whence]
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self._file.size - self._at)
+        size = left if size < 0 else min(size, left)
+        data = bytes(self._file.read(self._at, size)) if size else b""
+        self._at += len(data)
+        return data

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import os
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, tzinfo
@@ -14,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from ecom_analytics.disk import told_when_full
-from ecom_analytics.errors import InputError
+from ecom_analytics.errors import InputError, TruncatedError
 from ecom_analytics.ingest.files import Opens
 from ecom_analytics.ingest.look import decompressed, opened
 
@@ -80,13 +78,13 @@ def cut(
     with opened(path) as raw:
         told = _Told(raw, read)
         try:
-            records = _Records(decompressed(raw, cast(BinaryIO, told)), kind, max_record_lines, path)
+            records = _Records(decompressed(raw, path, cast(BinaryIO, told)), kind, max_record_lines, path)
             days = _Days(folder, records.header)
             _sort_out(records, kind, zone, days, path)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        except TruncatedError as error:
             raise InputError(
-                f"the gzip file {str(path)!r} cannot be read to its end: {error}",
-                hint="fetch the file again",
+                f"{str(path)!r} cannot be cut into days, since it cannot be read to its end: {error.message}",
+                hint="fetch the file again, or ingest it whole",
                 path=str(path),
             ) from error
         while told.read(_BLOCK):

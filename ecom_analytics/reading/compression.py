@@ -1,28 +1,44 @@
-"""Open a file that may be compressed."""
+"""Bytes that may be compressed: told by the bytes themselves, and read as far as they can be read."""
 
 from __future__ import annotations
 
-import gzip
 import io
 import os
 import zlib
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, BinaryIO, cast
 
-from ecom_analytics.errors import InputError, MissingFileError
+from ecom_analytics.errors import MissingFileError, TruncatedError
 
-GZIP_MAGIC = b"\x1f\x8b"
+GZIP, ZSTD = "gzip", "zstd"
+
+_MAGIC = {b"\x1f\x8b": GZIP, b"\x28\xb5\x2f\xfd": ZSTD}
+_CHUNK = 1 << 16
+_LARGE = 1 << 18
+
+
+def compression_of(head: bytes) -> str:
+    """``gzip`` or ``zstd`` if bytes begin like that, else nothing.
+
+    Examples
+    --------
+    >>> import gzip
+    >>> compression_of(gzip.compress(b"a,b")), compression_of(b"a,b")
+    ('gzip', '')
+    """
+    return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "")
 
 
 def open_decompressed(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open the bytes of a file, decompressed if they begin as gzip does, whatever its name.
+    """Open the bytes of a file, decompressed if they begin as gzip or zstd does, whatever its name.
 
     Raises
     ------
     MissingFileError
         There is no such file.
-    InputError
-        While reading: the compressed data is cut short or damaged, from the place of the damage on.
+    TruncatedError
+        While reading, after the last byte that could be read: the compressed data is cut short or damaged.
 
     Examples
     --------
@@ -37,37 +53,171 @@ def open_decompressed(path: str | os.PathLike[str]) -> BinaryIO:
         plain = open(path, "rb")  # noqa: SIM115
     except FileNotFoundError as exc:
         raise MissingFileError(f"no file {os.fspath(path)!r}", hint="check the path", path=os.fspath(path)) from exc
-    if plain.peek(2)[:2] != GZIP_MAGIC:
+    kind = compression_of(plain.peek(4)[:4])
+    if not kind:
         return plain
-    return cast(BinaryIO, io.BufferedReader(_Gunzip(plain, Path(path)), 1 << 20))
+    return cast(BinaryIO, Decompressed(plain, kind, os.fspath(path)))
 
 
-class _Gunzip(io.RawIOBase):
-    """The decompressed bytes; damage becomes an :class:`InputError`."""
+class Decompressed(io.RawIOBase):
+    """The decompressed bytes of a stream, of all its members or frames.
 
-    def __init__(self, compressed: BinaryIO, path: Path) -> None:
+    Where they are cut short or damaged, all that comes before is given first; then :class:`TruncatedError` is raised.
+
+    Parameters
+    ----------
+    compressed : BinaryIO
+        Whose ``read(n)`` returns at most ``n`` bytes, and none only at its end. It is closed with this one.
+    kind : str
+        ``gzip`` or ``zstd``.
+    name : str
+        What to call it in errors.
+    """
+
+    def __init__(self, compressed: BinaryIO, kind: str, name: str) -> None:
         self._compressed = compressed
-        self._path = path
-        self._gzip = gzip.GzipFile(fileobj=compressed)
+        self._kind = kind
+        self._name = name
+        self._chunks = gunzip(compressed) if kind == GZIP else unzstd(compressed)
+        self._waiting: memoryview = memoryview(b"")
+        self._given = 0
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int:
+    def read(self, size: int = -1) -> bytes:
+        if size < 0:
+            return cast(bytes, self.readall())
+        parts: list[bytes] = []
+        while size > 0:
+            if not self._waiting and not self._next(parts):
+                break
+            part = self._waiting[:size]
+            self._waiting = self._waiting[len(part) :]
+            self._given += len(part)
+            size -= len(part)
+            parts.append(part)  # type: ignore[arg-type]
+        return b"".join(parts)
+
+    def _next(self, parts: list[bytes]) -> bool:
+        """Get the next chunk. What was read before a fault is given first: the fault waits for the next call."""
         try:
-            return self._gzip.readinto(buffer)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as exc:
-            done = self._gzip.tell()
-            what = "cut short" if isinstance(exc, EOFError) else "damaged"
-            raise InputError(
-                f"the gzip data of '{self._path}' is {what} after {done} decompressed bytes: {exc}",
+            self._waiting = memoryview(next(self._chunks, b""))
+        except _Fault as fault:
+            if parts:
+                self._chunks = _raising(fault)
+                return False
+            raise TruncatedError(
+                f"the {self._kind} data of '{self._name}' is {fault.what} after {self._given} decompressed bytes: "
+                f"{fault}",
                 hint="fetch or write the file again",
-                path=str(self._path),
-                decompressed=done,
-            ) from exc
+                path=self._name,
+                decompressed=self._given,
+            ) from fault
+        return bool(self._waiting)
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
     def close(self) -> None:
         if not self.closed:
-            self._gzip.close()
             self._compressed.close()
         super().close()
+
+
+class _Fault(Exception):
+    def __init__(self, what: str, message: str) -> None:
+        super().__init__(message)
+        self.what = what
+
+
+def _raising(fault: _Fault) -> Iterator[bytes]:
+    raise fault
+    yield b""
+
+
+def gunzip(stream: BinaryIO) -> Iterator[bytes]:
+    """Chunks of all members of a gzip file, to the very byte where it is damaged."""
+    pending = b""
+    while pending := (pending or stream.read(_LARGE)).lstrip(b"\0"):  # zeros may pad the end of a member
+        while len(pending) < 2 and (more := stream.read(_LARGE)):
+            pending += more
+        if not pending.startswith(b"\x1f\x8b"):
+            raise _Fault("damaged", "what follows a whole member is no gzip member")
+        member = zlib.decompressobj(wbits=31)
+        while not member.eof:
+            data = pending or stream.read(_LARGE)
+            if not data:
+                raise _Fault("cut short", "its end is missing")
+            part, pending = data[:_CHUNK], data[_CHUNK:]
+            before = member.copy()
+            try:
+                chunk = member.decompress(part)
+            except zlib.error as error:
+                yield from _byte_by_byte(before, part)
+                raise _Fault("damaged", str(error)) from error
+            if member.eof:
+                pending = member.unused_data + pending
+            if chunk:
+                yield chunk
+
+
+def _byte_by_byte(member: Any, data: bytes) -> Iterator[bytes]:
+    """What comes out of data before its fault."""
+    found = []
+    with suppress(zlib.error):
+        for at in range(len(data)):
+            found.append(member.decompress(data[at : at + 1]))
+    if chunk := b"".join(found):
+        yield chunk
+
+
+def unzstd(stream: BinaryIO) -> Iterator[bytes]:
+    """Chunks of all frames of a zstd file, to the very byte where it is damaged if the stream can be read again."""
+    again = stream.tell() if stream.seekable() else None
+    given = 0
+    try:
+        frames = _frames(stream)
+        while chunk := frames.read(_LARGE):
+            yield chunk
+            given += len(chunk)
+    except OSError as error:
+        if error.errno is not None:  # the stream's own error, not pyarrow's word about the data
+            raise
+        if again is not None:
+            stream.seek(again)
+            yield from _after(_frames(stream), given)
+        what = "cut short" if "Truncated" in str(error) else "damaged"
+        raise _Fault(what, str(error)) from error
+
+
+def _frames(stream: BinaryIO) -> Any:
+    import pyarrow as pa
+
+    return pa.CompressedInputStream(pa.PythonFile(_Kept(stream), "r"), "zstd")
+
+
+class _Kept:
+    """A stream that pyarrow cannot close."""
+
+    closed = False
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.read = stream.read
+
+    def close(self) -> None:
+        pass
+
+
+def _after(frames: Any, given: int) -> Iterator[bytes]:
+    """What can be read after so many bytes: one at a time, since a call that fails gives nothing."""
+    while given > 0:
+        given -= len(frames.read(min(given, _LARGE)))
+    found = []
+    with suppress(OSError):
+        while byte := frames.read(1):
+            found.append(byte)
+    if found:
+        yield b"".join(found)

@@ -6,6 +6,7 @@ import datetime as dt
 import math
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ecom_analytics.errors import InputError
@@ -22,9 +23,11 @@ class ParquetReader:
 
     Parameters
     ----------
-    path : str
+    path : str or a seekable stream
     columns : sequence of str, optional
         The top-level columns wanted; those that the file lacks are left out. None: all.
+    name : str, optional
+        What to call it in errors.
 
     Raises
     ------
@@ -32,16 +35,17 @@ class ParquetReader:
         It is no Parquet file, or it is damaged.
     """
 
-    def __init__(self, path: str, columns: Sequence[str] | None = None) -> None:
+    def __init__(self, path: str, columns: Sequence[str] | None = None, *, name: str = "") -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        self._path = path
+        self._path = name or path
         try:
             self._file = pq.ParquetFile(path)
         except (pa.ArrowInvalid, OSError) as error:
             raise self._damaged(error) from error
         self.header = list(self._file.schema_arrow.names)
+        self.rows: int = self._file.metadata.num_rows
         self.rejected = self.blank = 0
         self._wanted = [name for name in self.header if columns is None or name in columns]
 
@@ -52,6 +56,10 @@ class ParquetReader:
             for row in batch.to_pylist():
                 line += 1
                 yield line, {name: _plain(value) for name, value in row.items()}
+
+    def first(self, rows: int) -> list[dict[str, Any]]:
+        """The first rows."""
+        return [record for _, record in islice(self, rows)]
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows as they are, for who needs no more than flat columns."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ecom_analytics.events import COLUMNS, EVENT_TYPES
 from ecom_analytics.protocols import Engine, RawFile
-from ecom_analytics.source_formats.common import ORIGIN, Rule, header_of, with_rules
+from ecom_analytics.source_formats.common import ORIGIN, Rule, confidence, with_rules
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -32,6 +32,8 @@ class Canonical:
 
     name = "canonical"
     capabilities: ClassVar[frozenset[str]] = frozenset(c.name for c in _FIELDS if not c.required)
+    required: ClassVar[tuple[str, ...]] = _REQUIRED
+    optional: ClassVar[tuple[str, ...]] = tuple(c.name for c in _FIELDS if not c.required)
     timestamp_column = "event_ts"
 
     def __init__(self) -> None:
@@ -45,7 +47,7 @@ class Canonical:
         >>> Canonical().detect(b"visitor_id,event_type,event_ts,brand\\n")
         1.0
         """
-        return 1.0 if set(_REQUIRED) <= set(header_of(sample)) else 0.0
+        return confidence(sample, self.required)
 
     def timestamp(self, text: str) -> datetime | None:
         """The time that ``text`` in :attr:`timestamp_column` means, or None."""

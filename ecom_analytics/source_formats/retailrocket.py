@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from ecom_analytics.protocols import Engine, RawFile
-from ecom_analytics.source_formats.common import ORIGIN, header_of, with_rules
+from ecom_analytics.source_formats.common import ORIGIN, confidence, with_rules
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -28,20 +28,23 @@ class RetailRocket:
 
     name = "retailrocket"
     capabilities: ClassVar[frozenset[str]] = frozenset({"product_id", "transaction_id"})
+    required: ClassVar[tuple[str, ...]] = _COLUMNS
+    columns: ClassVar[tuple[str, ...]] = _COLUMNS
+    first_row: ClassVar[dict[str, str]] = {"timestamp": _MILLIS, "event": "|".join(_EVENTS)}
     timestamp_column = "timestamp"
 
     def __init__(self) -> None:
         self._engine: Engine | None = None
 
     def detect(self, sample: bytes) -> float:
-        """1 if the header has all columns of the format.
+        """1 if the header has all columns of the format, less if there is no header but a row that looks like one of it.
 
         Examples
         --------
         >>> RetailRocket().detect(b"timestamp,visitorid,event,itemid,transactionid\\n")
         1.0
         """
-        return 1.0 if set(_COLUMNS) <= set(header_of(sample)) else 0.0
+        return confidence(sample, self.required, columns=self.columns, first_row=self.first_row)
 
     def timestamp(self, text: str) -> datetime | None:
         """The time that ``text`` in :attr:`timestamp_column` means, or None."""
