@@ -2,7 +2,8 @@
 
 The rules, in one place:
 
-* Text is UTF-8; a byte order mark before the header is dropped.
+* Text is UTF-8; a byte order mark before the header is dropped. Text in another encoding is made UTF-8 on its way in,
+  and so are the raw bytes of its rejected records; what cannot be decoded makes its record ``bad_encoding``.
 * A physical line ends at LF or CRLF, and is numbered from 1. A CR elsewhere is data. Only a file whose first 64 kB
   hold a CR and no LF (old Mac) ends its lines at CR; there, LF is data.
 * A field is quoted only if its first byte is ``"``. Inside, ``""`` is a quote, and delimiters and line ends are data.
@@ -15,6 +16,10 @@ The rules, in one place:
   fields than the header (``too_many_fields``, ``too_few_fields``) is rejected, for the first of these that holds.
 * A line of nothing but spaces, tabs and CR, outside quotes, is blank. The delimiter never counts as such a space.
 * An empty field is NULL, quoted or not.
+* Bytes may be compressed with gzip (one member or several) or zstd (one frame or several); they tell so themselves.
+  Where such data is cut short or damaged, all whole records before that place are read. What there is of the record in
+  which the data ends, be it nothing, is one rejected record of the rule ``truncated``, at its first line; its message
+  tells how many decompressed bytes could be read.
 """
 
 from __future__ import annotations
@@ -28,11 +33,13 @@ _WHERE = {
     "JsonLinesReader": "json_lines",
     "ParquetReader": "parquet",
     "ReadCounts": "files",
+    "Sample": "sample",
     "Request": "files",
     "open_decompressed": "compression",
     "raw_records": "raw",
     "raw_text": "files",
     "read_file": "files",
+    "sample_of": "sample",
 }
 
 __all__ = [
@@ -42,10 +49,12 @@ __all__ = [
     "ParquetReader",
     "ReadCounts",
     "Request",
+    "Sample",
     "open_decompressed",
     "raw_records",
     "raw_text",
     "read_file",
+    "sample_of",
 ]
 
 if TYPE_CHECKING:
@@ -56,6 +65,7 @@ if TYPE_CHECKING:
     from ecom_analytics.reading.parquet import ParquetReader
     from ecom_analytics.reading.raw import raw_records
     from ecom_analytics.reading.records import BadRecord
+    from ecom_analytics.reading.sample import Sample, sample_of
 
 
 def __getattr__(name: str) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ecom_analytics.errors import EmptyFileError, InputError
 from ecom_analytics.reading.parser import BlockParser
-from ecom_analytics.reading.records import BadRecord, Dialect, check_record, split_record
+from ecom_analytics.reading.records import TRUNCATED, BadRecord, Dialect, check_record, split_record
 from ecom_analytics.reading.source import BlockSource
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class DelimitedReader:
         while True:
             carry = b""
             if self._rest:
-                block = parser.parse(self._rest, self._line, final=self._final)
+                block = parser.parse(self._rest, self._line, final=self._final and not self._source.loss)
                 carry = self._rest[block.taken :]
                 self._line += block.lines
                 self.good += block.batch.num_rows
@@ -120,6 +120,9 @@ class DelimitedReader:
                     yield block.batch
             self._rest = b""
             if self._final:
+                if self._source.loss:
+                    self.rejected += 1
+                    self._on_bad(lost(self._source, self._line, carry))
                 return
             self._rest, self._final = self._source.next_block(carry)
 
@@ -129,12 +132,16 @@ class DelimitedReader:
         start = 0
         while True:
             if start == len(data):
+                if self._source.loss and final:
+                    raise self._source.loss
                 if final:
                     raise EmptyFileError("the file is empty: it has no header", hint="check how the file was made")
                 data, final = self._source.next_block()
                 start = 0
                 continue
-            record = split_record(data, start, self._dialect, final=final)
+            record = split_record(data, start, self._dialect, final=final and not self._source.loss)
+            if record is None and final and self._source.loss:
+                raise self._source.loss
             if record is None:
                 data, final = self._source.next_block(data[start:])
                 start = 0
@@ -170,6 +177,12 @@ class DelimitedReader:
             column=name,
             header=self.header,
         )
+
+
+def lost(source: BlockSource, line: int, begun: bytes) -> BadRecord:
+    """The record in which a stream ended too early."""
+    assert source.loss is not None
+    return BadRecord(line, source.last_record(begun), TRUNCATED, source.loss.facts.get("fault", source.loss.message))
 
 
 def make_dialect(delimiter: str, newline: int, max_record_lines: int) -> Dialect:

@@ -107,12 +107,13 @@ class Decompressed(io.RawIOBase):
             if parts:
                 self._chunks = _raising(fault)
                 return False
+            how = f"is {fault.what} after {self._given} decompressed bytes: {fault}"
             raise TruncatedError(
-                f"the {self._kind} data of '{self._name}' is {fault.what} after {self._given} decompressed bytes: "
-                f"{fault}",
+                f"the {self._kind} data of '{self._name}' {how}",
                 hint="fetch or write the file again",
                 path=self._name,
                 decompressed=self._given,
+                fault=f"the {self._kind} data {how}",
             ) from fault
         return bool(self._waiting)
 
@@ -166,10 +167,9 @@ def gunzip(stream: BinaryIO) -> Iterator[bytes]:
 
 def _byte_by_byte(member: Any, data: bytes) -> Iterator[bytes]:
     """What comes out of data before its fault."""
-    found = []
+    found: list[bytes] = []
     with suppress(zlib.error):
-        for at in range(len(data)):
-            found.append(member.decompress(data[at : at + 1]))
+        found.extend(member.decompress(data[at : at + 1]) for at in range(len(data)))
     if chunk := b"".join(found):
         yield chunk
 

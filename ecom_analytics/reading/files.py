@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 from ecom_analytics.errors import InputError
 from ecom_analytics.protocols import RawFile
 from ecom_analytics.reading.blocks import SOURCE_LINE, DelimitedReader
 from ecom_analytics.reading.compression import open_decompressed
+from ecom_analytics.reading.encoding import UTF_8, Transcoded
 from ecom_analytics.reading.json_lines import JsonLinesReader
 from ecom_analytics.reading.nested import Fields, flatten, records_of
 from ecom_analytics.reading.parquet import ParquetReader, row_texts, texts
@@ -107,7 +108,7 @@ def raw_text(file: RawFile, lines: Sequence[int], *, max_record_lines: int) -> d
     """The bytes of the records that begin on the given lines; of Parquet, the rows as JSON."""
     if file.layout.kind == "parquet":
         return row_texts(file.path, lines)
-    with open_decompressed(file.path) as stream:
+    with _opened(file) as stream:
         if file.layout.kind == "json_lines":
             return raw_lines(stream, lines)
         return raw_records(stream, lines, delimiter=file.layout.delimiter, max_record_lines=max_record_lines)
@@ -121,13 +122,20 @@ def _read(
         _require(request.required, parquet.header)
         yield from _counted(_parquet_batches(parquet, request), parquet, counts)
         return
-    with open_decompressed(file.path) as stream:
+    with _opened(file) as stream:
         if file.layout.kind == "json_lines":
             lines = JsonLinesReader(stream, on_bad=on_bad)
             yield from _counted(_flattened(lines, request), lines, counts)
         else:
             reader = _delimited(stream, file, request, max_record_lines, on_bad)
             yield from _counted(_delimited_batches(reader, request), reader, counts)
+
+
+def _opened(file: RawFile) -> BinaryIO:
+    """The file's text, decompressed, as UTF-8."""
+    stream = open_decompressed(file.path)
+    encoding = file.layout.encoding
+    return stream if encoding == UTF_8 else cast(BinaryIO, Transcoded(stream, encoding))
 
 
 def _counted(batches: Iterable[pa.RecordBatch], reader: _Reader, counts: ReadCounts) -> Iterator[pa.RecordBatch]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
+from ecom_analytics.reading.blocks import lost
 from ecom_analytics.reading.paths import DECODER
 from ecom_analytics.reading.records import BAD_ENCODING, BadRecord
 from ecom_analytics.reading.source import BlockSource
@@ -18,7 +19,8 @@ class JsonLinesReader:
     """Iterate over the objects of a stream, with the line of each; other lines are told.
 
     A line ends at LF or CRLF. A line of nothing but spaces and tabs is blank. A line that is not UTF-8 is rejected as
-    ``bad_encoding``, one that is no JSON object as ``bad_json``. Numbers stay as they were written.
+    ``bad_encoding``, one that is no JSON object as ``bad_json``, and the one in which data is cut short as
+    ``truncated``. Numbers stay as they were written.
 
     Parameters
     ----------
@@ -59,6 +61,9 @@ class JsonLinesReader:
                 if record is not None:
                     yield line, record
             first += len(lines)
+        if self._source.loss:
+            self.rejected += 1
+            self._on_bad(lost(self._source, first, b""))
 
     def _decode(self, line: int, raw: bytes) -> dict[str, Any] | None:
         try:

@@ -60,7 +60,11 @@ def raw_records(
         here = bisect_right(wanted, first + len(index) - 1)
         for line in wanted[done:here]:
             start = int(index.starts[line - first])
-            record = split_record(data, start, dialect, final=final)
+            record = split_record(data, start, dialect, final=final and not source.loss)
+            if record is None and final:
+                found[line] = source.last_record(data[start:])
+                done += 1
+                break
             if record is None:
                 taken = line - first
                 break
@@ -68,6 +72,9 @@ def raw_records(
             done += 1
         carry = data[index.starts[taken] :] if taken < len(index) else b""
         first += taken
+    if done < len(wanted) and source.loss and wanted[done] == first:
+        found[first] = source.last_record(b"")
+        done += 1
     if done < len(wanted):
         raise InputError(
             f"there is no line {wanted[done]} in the input: it has {first - 1}",
@@ -92,9 +99,13 @@ def raw_lines(stream: BinaryIO, lines: Sequence[int], *, block_bytes: int = 8 <<
     line, final = 1, False
     while not final and len(found) < len(wanted):
         data, final = source.next_block()
-        for raw in data.split(bytes([source.newline])):
+        lines = data.split(bytes([source.newline]))
+        if not lines[-1]:
+            lines.pop()
+        for raw in lines:
             if line in wanted:
                 found[line] = raw.removesuffix(b"\r")
             line += 1
-        line -= data.endswith(bytes([source.newline]))
+    if source.loss and line in wanted:
+        found[line] = source.last_record(b"")
     return found

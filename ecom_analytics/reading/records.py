@@ -12,6 +12,7 @@ TOO_MANY_FIELDS = "too_many_fields"
 BAD_QUOTING = "bad_quoting"
 BAD_ENCODING = "bad_encoding"
 NUL_BYTE = "nul_byte"
+TRUNCATED = "truncated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class BadRecord:
     raw : bytes
         Its bytes, unchanged, without the end of its last line.
     rule : str
-        ``too_few_fields``, ``too_many_fields``, ``bad_quoting``, ``bad_encoding`` or ``nul_byte``.
+        ``too_few_fields``, ``too_many_fields``, ``bad_quoting``, ``bad_encoding``, ``nul_byte`` or ``truncated``.
     message : str
         What is wrong with it, in a sentence.
     """

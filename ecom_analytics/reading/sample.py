@@ -107,10 +107,7 @@ def sample_of(
         It is JSON, but not one object a line; or the encoding is unknown.
     """
     codec = encoding_of(data) if encoding == AUTO else _chosen(encoding, data)
-    if codec == UTF_8:
-        text = data
-    else:
-        text = data.decode(codec, errors="replace").encode()
+    text = data if codec == UTF_8 else data.decode(codec, errors="replace").encode()
     text = text.removeprefix(BOM)
     newline = CR if LF not in text and CR in text else LF
     complete = text if whole else text[: text.rfind(newline) + 1] or text

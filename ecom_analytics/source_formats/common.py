@@ -1,4 +1,4 @@
-"""What source formats share: looking at the beginning of a file, and rejecting a row by the first rule that it breaks."""
+"""What source formats share: how they see the beginning of a file, and reject a row by the first rule it breaks."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class RetailRocket:
         self._engine: Engine | None = None
 
     def detect(self, sample: bytes) -> float:
-        """1 if the header has all columns of the format, less if there is no header but a row that looks like one of it.
+        """1 if the header has all columns of the format; 0.8 if there is none, but the first row looks like an event.
 
         Examples
         --------
