@@ -1,9 +1,10 @@
-"""What source formats share: how they see the beginning of a file, and reject a row by the first rule it breaks."""
+"""What source formats share: seeing a file's beginning, typing text exactly, rejecting by the first rule broken."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ecom_analytics.reading.sample import as_sample
@@ -15,6 +16,11 @@ Rule = tuple["ir.BooleanValue", str, "ir.StringValue | str"]
 """A broken condition, the name of the rule, and the message for a person."""
 
 ORIGIN = ("source", "batch_id", "source_line")
+
+FIRST, LAST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+"""Times of events lie in between; LAST is the first that does not."""
+
+_NUMBER = r"^-?[0-9]{1,14}(\.[0-9]+)?$"
 
 HEADERLESS = 0.8
 """How sure a format is of a file without a header whose first row looks like its own."""
@@ -70,6 +76,34 @@ def lacks_header(sample: bytes, columns: Sequence[str], first_row: Mapping[str, 
         return False
     row = dict(zip(columns, seen.records[0], strict=True))
     return all(re.fullmatch(pattern, row[name]) for name, pattern in first_row.items())
+
+
+def plausible(at: ir.TimestampColumn) -> ir.TimestampColumn:
+    """The time, or NULL if it is before :data:`FIRST` or not before :data:`LAST`."""
+    import ibis
+
+    first, last = (ibis.timestamp(moment.replace(tzinfo=None).isoformat(sep=" ")) for moment in (FIRST, LAST))
+    return ((at >= first) & (at < last)).ifelse(at, ibis.null("timestamp(6)"))
+
+
+def rounded(text: ir.StringColumn) -> ir.DecimalColumn:
+    """A plain decimal number, rounded half up to four places; NULL if the text is none, or has more than 14 digits."""
+    import ibis
+
+    return text.re_search(_NUMBER).ifelse(text, ibis.null(str)).cast("decimal(18, 4)")
+
+
+def number_rules(events: ir.Table, names: Sequence[str], *, prefix: str = "raw_") -> list[Rule]:
+    """Rules for columns of decimals: written but no number, and below zero.
+
+    The text of each is in the column of its name with the prefix before it.
+    """
+    rules: list[Rule] = []
+    for name in names:
+        text, value = events[prefix + name], events[name]
+        rules.append((text.notnull() & value.isnull(), "bad_number", f"{name} is not a plain number: " + text))
+        rules.append((value < 0, "negative_number", f"{name} is below zero: " + text))
+    return rules
 
 
 def with_rules(events: ir.Table, rules: Sequence[Rule]) -> ir.Table:

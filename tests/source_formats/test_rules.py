@@ -5,30 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
+from staging_rows import stage
 
-from ecom_analytics import Ingestor, Settings, Stager, plugins
-from ecom_analytics.staging import rejected, snapshot
+from ecom_analytics import Settings, plugins
 
 ROCKET = "timestamp,visitorid,event,itemid,transactionid"
 GOOD_ROCKET = "1433221332117,257597,view,355908,"
 SHOP = "event_ts,event_type,visitor_id,product_id,quantity,unit_price"
 GOOD_SHOP = "2026-01-05T10:00:00Z,view,v1,p1,1,9.99"
-
-
-def stage(settings: Settings, source_format: str, *lines: str) -> tuple[list[dict[str, Any]], list[tuple[int, str]]]:
-    """The staged rows, and (line, rule) of the rejected ones."""
-    path = settings.home / "events.csv"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n")
-    Ingestor(settings).ingest(path, source_format=source_format)
-    Stager(settings).stage()
-    rows = [row for file in snapshot(settings).files for row in pq.ParquetFile(file).read().to_pylist()]
-    bad = [(row["source_line"], row["rule"]) for row in rejected(settings)[1]]
-    return sorted(rows, key=lambda row: row["source_line"]), bad
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ select
     ]) }} as message,
     file,
     source_line as line,
+    source_item as item,
     batch_id,
     visitor_id,
     event_ts,
