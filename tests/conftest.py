@@ -70,6 +70,15 @@ def shared_data(request: pytest.FixtureRequest) -> Path:
     return folder
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what needs an S3 server with each of them, unless the test itself says with which."""
+    chosen = any(mark.args[0] == "s3_server" for mark in metafunc.definition.iter_markers("parametrize"))
+    if "s3_server" in metafunc.fixturenames and not chosen:
+        from s3_server import S3_SERVERS
+
+        metafunc.parametrize("s3_server", S3_SERVERS, indirect=True)
+
+
 def _unexpected(report: pytest.TestReport | pytest.CollectReport) -> bool:
     """Make a skip that CI did not expect a failure."""
     if os.environ.get("CI") != "true" or not report.skipped or hasattr(report, "wasxfail"):
