@@ -62,16 +62,20 @@ osd_objectstore = memstore
 memstore_device_bytes = 8589934592
 osd_class_load_list = *
 osd_class_default_list = *
-[client.rgw]
-rgw_frontends = beast tcp_nodelay=1 endpoint=127.0.0.1:{port} ssl_endpoint=127.0.0.1:{tls_port} \\
-  ssl_certificate={folder}/certificate.pem ssl_private_key={folder}/key.pem
+[client]
 rgw_run_sync_thread = false
 rgw_dynamic_resharding = false
 rgw_crypt_require_ssl = false
-rgw_s3_auth_use_sts = true
-rgw_sts_key = {session_key}
 rgw_crypt_s3_kms_backend = testing
 rgw_crypt_s3_kms_encryption_keys = "{kms_key}=YmluCmJvb3N0CmJvb3N0LWJ1aWxkCmNlcGguY29uZgo="
+[client.rgw]
+rgw_frontends = beast tcp_nodelay=1 endpoint=127.0.0.1:{port} ssl_endpoint=127.0.0.1:{tls_port} \\
+  ssl_certificate={folder}/certificate.pem ssl_private_key={folder}/key.pem
+# A gateway that knows sessions calls a wrong signature AccessDenied, so there is another one for them.
+[client.sessions]
+rgw_frontends = beast tcp_nodelay=1 endpoint=127.0.0.1:{sessions_port}
+rgw_s3_auth_use_sts = true
+rgw_sts_key = {session_key}
 """
 
 _MAKE_CERTIFICATE = shlex.split(
@@ -81,10 +85,11 @@ _MAKE_CERTIFICATE = shlex.split(
 
 
 class CephServer(NamedTuple):
-    """Where the gateway listens, the keys of a user, and ``radosgw-admin``, which answers in JSON."""
+    """Where the gateways listen, the keys of a user, and ``radosgw-admin``, which answers in JSON."""
 
     endpoint: str
     tls_endpoint: str
+    sessions_endpoint: str
     certificate: Path
     access_key: str
     secret_key: str
@@ -105,20 +110,12 @@ def ceph_server(folder: Path, *, patience: float = 120) -> Iterator[CephServer]:
     RuntimeError
         What did not start, and the end of what it logged.
     """
-    mon_port, port, tls_port = _free_ports(3)
+    mon_port, port, tls_port, sessions_port = _free_ports(4)
     config = folder / "ceph.conf"
     fsid = str(uuid.uuid4())
-    config.write_text(
-        _CONFIG.format(
-            fsid=fsid,
-            folder=folder,
-            mon_port=mon_port,
-            port=port,
-            tls_port=tls_port,
-            kms_key=KMS_KEY,
-            session_key=SESSION_KEY,
-        )
-    )
+    values = {"fsid": fsid, "folder": folder, "kms_key": KMS_KEY, "session_key": SESSION_KEY}
+    ports = {"mon_port": mon_port, "port": port, "tls_port": tls_port, "sessions_port": sessions_port}
+    config.write_text(_CONFIG.format(**values, **ports))
     environment = {"PATH": _PATH, "CEPH_CONF": str(config), "HOME": str(folder), "LC_ALL": "C.UTF-8"}
 
     def run(*command: str) -> str:
@@ -135,10 +132,11 @@ def ceph_server(folder: Path, *, patience: float = 120) -> Iterator[CephServer]:
     with ExitStack() as running:
 
         def start(*command: str) -> None:
-            output = running.enter_context((folder / f"{command[0]}.out").open("wb"))
+            name = f"{command[0]}-{command[-1]}"
+            output = running.enter_context((folder / f"{name}.out").open("wb"))
             process = subprocess.Popen(command, env=environment, cwd=folder, stdout=output, stderr=output)
             running.callback(_end, process)
-            processes[command[0]] = process
+            processes[name] = process
 
         processes: dict[str, subprocess.Popen[bytes]] = {}
         _make_keys(folder / "keyring", run)
@@ -154,8 +152,9 @@ def ceph_server(folder: Path, *, patience: float = 120) -> Iterator[CephServer]:
         (key,) = admin("user", "create", "--uid", "tester", "--display-name", "Tester")["keys"]
         run(*_MAKE_CERTIFICATE)
         start("radosgw", "-f", "-n", "client.rgw")
+        start("radosgw", "-f", "-n", "client.sessions")
         until = time.monotonic() + patience
-        while not _listens(port):
+        while not all(map(_listens, (port, tls_port, sessions_port))):
             for name, process in processes.items():
                 if process.poll() is not None or time.monotonic() > until:
                     log = (folder / f"{name}.out").read_text(errors="replace")
@@ -163,6 +162,7 @@ def ceph_server(folder: Path, *, patience: float = 120) -> Iterator[CephServer]:
             time.sleep(0.05)
         yield CephServer(
             endpoint=f"http://127.0.0.1:{port}",
+            sessions_endpoint=f"http://127.0.0.1:{sessions_port}",
             tls_endpoint=f"https://127.0.0.1:{tls_port}",
             certificate=folder / "certificate.pem",
             access_key=key["access_key"],
@@ -179,6 +179,7 @@ def _make_keys(keyring: Path, run: Callable[..., str]) -> None:
         "client.admin": {"mon": "allow *", "osd": "allow *", "mgr": "allow *"},
         "osd.0": {"mon": "allow profile osd", "osd": "allow *", "mgr": "allow profile osd"},
         "client.rgw": {"mon": "allow rwx", "osd": "allow rwx"},
+        "client.sessions": {"mon": "allow rwx", "osd": "allow rwx"},
     }.items():
         options = [word for part, right in rights.items() for word in ("--cap", part, right)]
         run("ceph-authtool", str(keyring), "--gen-key", "-n", name, *options)

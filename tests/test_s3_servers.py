@@ -119,39 +119,44 @@ class TestCeph:
         assert "AWS_ACCESS_KEY_ID" in caught.value.hint
 
     @pytest.fixture
-    def session(self, s3_server: S3Server, s3_lake_server: Settings, monkeypatch: pytest.MonkeyPatch) -> str:
+    def session(self, s3_server: S3Server, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
         """The token of a session, whose keys are now those of the environment."""
         import boto3
 
         assert s3_server.ceph
+        endpoint = s3_server.ceph.sessions_endpoint
         s3_server.ceph.admin("caps", "add", "--uid", "tester", "--caps", "user-policy=*")
         rights = {"Effect": "Allow", "Action": ["s3:*", "sts:GetSessionToken"], "Resource": ["*"]}
-        boto3.client("iam", endpoint_url=s3_server.endpoint).put_user_policy(
+        boto3.client("iam", endpoint_url=endpoint).put_user_policy(
             UserName="tester",
             PolicyName="sessions",
             PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [rights]}),
         )
-        answer = boto3.client("sts", endpoint_url=s3_server.endpoint).get_session_token(DurationSeconds=900)
+        answer = boto3.client("sts", endpoint_url=endpoint).get_session_token(DurationSeconds=900)
         keys = answer["Credentials"]
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", keys["AccessKeyId"])
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", keys["SecretAccessKey"])
         monkeypatch.setenv("AWS_SESSION_TOKEN", keys["SessionToken"])
         return str(keys["SessionToken"])
 
-    def test_a_session(self, storage, session):
-        put(storage, "a", b"x" * 20_000_000)
-        assert list(storage.list()) == ["a"]
+    @pytest.fixture
+    def of_sessions(self, s3_server, storage, session) -> S3Storage:
+        """The storage, reached through the gateway that knows sessions."""
+        changes = {"s3_endpoint_url": s3_server.ceph.sessions_endpoint}
+        return S3Storage(storage.uri(), storage.settings.model_copy(update=changes))
+
+    def test_a_session(self, of_sessions):
+        put(of_sessions, "a", b"x" * 20_000_000)
+        assert list(of_sessions.list()) == ["a"]
 
     @pytest.mark.parametrize(
         "spoil", [lambda token: expired(token), lambda _: base64.b64encode(os.urandom(64)).decode()]
     )
-    def test_a_session_that_has_expired_or_never_was(self, storage, session, monkeypatch, spoil):
+    def test_a_session_that_has_expired_or_never_was(self, of_sessions, session, monkeypatch, spoil):
         token = spoil(session)
         monkeypatch.setenv("AWS_SESSION_TOKEN", token)
-        with pytest.raises(
-            LakeError, match=r"AccessDenied|InvalidArgument"
-        ) as caught:  # Ceph has no word of its own for it
-            list(storage.list())
+        with pytest.raises(LakeError, match=r"AccessDenied|InvalidArgument") as caught:  # it has no other word for it
+            list(of_sessions.list())
         assert caught.value.hint
         assert token not in told(caught.value)
 
