@@ -206,10 +206,18 @@ class TestCeph:
         assert "quota" in caught.value.hint
         assert list(storage.list()) == []
 
-    def test_over_tls(self, s3_server, s3_bucket, monkeypatch):
-        """Where boto3's own checksums would be sent behind the bytes, which this Ceph refuses."""
+    @pytest.fixture
+    def tls(self, s3_server: S3Server, s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], S3Storage]:
+        """The storage over TLS, with checksums of a kind."""
+        assert s3_server.ceph
         monkeypatch.setenv("AWS_CA_BUNDLE", str(s3_server.ceph.certificate))
-        storage = S3Storage(f"s3://{s3_bucket}", Settings(s3_endpoint_url=s3_server.ceph.tls_endpoint))
+        endpoint = s3_server.ceph.tls_endpoint
+        return lambda kind: S3Storage(f"s3://{s3_bucket}", Settings(s3_endpoint_url=endpoint, s3_checksums=kind))
+
+    @pytest.mark.parametrize("checksums", ["crc32", "md5"])
+    def test_over_tls(self, tls, checksums):
+        """Where boto3's own checksums would be sent behind the bytes, which this Ceph refuses."""
+        storage = tls(checksums)
         for name, size in (("small", 10), ("large", 20_000_000)):
             put(storage, name, b"x" * size)
             with storage.open(name) as stream:
@@ -222,13 +230,19 @@ class TestCeph:
         with pytest.raises(LakeError, match="(?i)certificate"):
             list(storage.list())
 
-    def test_bytes_that_change_under_way_are_refused(self, storage):
+    @pytest.mark.parametrize("size", [3, 20_000_000])
+    @pytest.mark.parametrize("over_tls", [False, True])
+    def test_bytes_that_change_under_way_are_refused(self, storage, tls, over_tls, size):
+        """Without TLS they are signed; over it Ceph knows no checksum but MD5."""
+        storage = tls("md5") if over_tls else storage
+
         def change(request, **_):
             request.body = b"x" + bytes(request.body.read() if hasattr(request.body, "read") else request.body)[1:]
 
-        storage.client.meta.events.register("before-send.s3.PutObject", change)
-        with pytest.raises(LakeError, match=r"XAmzContentSHA256Mismatch|BadDigest"):
-            put(storage, "a", b"abc")
+        for operation in ("PutObject", "UploadPart"):
+            storage.client.meta.events.register(f"before-send.s3.{operation}", change)
+        with pytest.raises(LakeError, match="BadDigest" if over_tls else "XAmzContentSHA256Mismatch"):
+            put(storage, "a", b"a" * size)
         assert not storage.exists("a")
 
 
