@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ from ecom_analytics.errors import ConfigError, LakeError
 from ecom_analytics.storages.s3_errors import CREDENTIALS, explained
 
 if TYPE_CHECKING:
+    import boto3
     from mypy_boto3_s3 import S3Client
 
     from ecom_analytics.config import Settings
@@ -25,7 +27,6 @@ def s3_client(settings: Settings) -> S3Client:
 
     Credentials come by boto3's usual chain: environment, profile, container, instance.
     """
-    import boto3
     from botocore.config import Config
 
     config = Config(
@@ -41,11 +42,39 @@ def s3_client(settings: Settings) -> S3Client:
     where = settings.s3_endpoint_url or "S3"
     with explained(where):
         try:
-            return boto3.session.Session().client(
+            client = _session().client(
                 "s3", endpoint_url=settings.s3_endpoint_url, region_name=settings.s3_region, config=config
             )
         except ValueError as error:  # boto3 refuses an endpoint that is no URL
             raise ConfigError(f"the S3 endpoint {where!r} cannot be used: {error}", hint="s3_endpoint_url") from error
+    _send_at_once(client)
+    return client
+
+
+def _session() -> boto3.session.Session:
+    """A session of its own, which looks for credentials now, but does not read boto3's own data again."""
+    import boto3
+    from botocore.session import Session
+
+    session = Session()
+    session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
+    return boto3.session.Session(botocore_session=session)
+
+
+@cache
+def _loader(path: str | None) -> Any:
+    from botocore.loaders import create_loader
+
+    return create_loader(path)
+
+
+def _send_at_once(client: S3Client) -> None:
+    """Send bodies without asking first (``Expect: 100-continue``), which costs each request a round trip more."""
+    from botocore import handlers
+
+    asks = getattr(handlers, "add_expect_header", None)
+    if asks is not None:
+        client.meta.events.unregister("before-call.s3", asks)
 
 
 def encryption(settings: Settings) -> dict[str, str]:
@@ -119,10 +148,8 @@ def _endpoint(settings: Settings, found: str, bucket: str) -> tuple[str, bool]:
 
 
 def _credentials() -> dict[str, Any]:
-    import boto3
-
     with explained("S3"):
-        found = boto3.session.Session().get_credentials()
+        found = _session().get_credentials()
         if found is None:
             raise LakeError("no credentials for S3", hint=CREDENTIALS)
         frozen = found.get_frozen_credentials()
