@@ -36,7 +36,7 @@ from ecom_analytics.storages.local import LocalStorage
 from ecom_analytics.storages.s3 import S3Storage
 from ecom_analytics.storages.s3_write import Writer
 
-pytest_plugins = ["s3_server"]
+pytest_plugins = ["s3_server", "s3_moto"]
 
 HEADER = b"timestamp,visitorid,event,itemid,transactionid\n"
 ROW = b"1433221332117,257597,view,355908,\n"
@@ -587,7 +587,7 @@ def test_of_racing_ingestors_one_is_first(ingestor, settings, drop):
     assert len(lake_files(settings)) == 2
 
 
-def test_of_racing_ingestors_one_is_first_on_s3(s3_endpoint, s3_bucket, drop):
+def test_of_racing_ingestors_one_is_first_on_s3(s3_endpoint, s3_bucket, drop, moto_uploads):
     settings = Settings(lake=f"s3://{s3_bucket}", s3_endpoint_url=s3_endpoint)
     assert race(Ingestor(settings), drop(data=HEADER + ROW * 300_000)) == [0, 0, 0, 1]
     assert len(list(open_storage(settings.lake, settings).list())) == 2

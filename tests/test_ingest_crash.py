@@ -23,10 +23,10 @@ from ecom_analytics import Ingestor, Settings
 from ecom_analytics.lake import batches
 from ecom_analytics.storages import open_storage, s3_resume
 
-pytest_plugins = ["s3_server"]
+pytest_plugins = ["s3_server", "s3_moto"]
 
-POINTS = {"whole": 40, "daily": 10}
-"""Points at which a run is killed, for each kind of lake."""
+POINTS = {"whole": 24, "daily": 6}
+"""Points at which a run is killed, for each of two kinds of lake."""
 
 PART = 1 << 19
 HEADER = b"timestamp,visitorid,event,itemid,transactionid\n"
@@ -130,7 +130,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch):
     """Makes the settings of a new, empty lake."""
     if request.param == "folder":
         return lambda name: Settings(home=tmp_path / "home", lake=str(tmp_path / "lakes" / name), source="shop")
-    monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", PART)
+    request.getfixturevalue("moto_uploads")
     monkeypatch.setattr(s3_resume, "PART", PART)
     bucket, endpoint = request.getfixturevalue("s3_bucket"), request.getfixturevalue("s3_endpoint")
     return lambda name: Settings(

@@ -20,6 +20,9 @@ _PARTS = 9_000
 _STALE = timedelta(days=7)
 """After so long nobody is expected to go on with an upload."""
 
+_FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+"""Nobody uploaded to such a name before there was this library: an older date is one that the store makes up."""
+
 _GONE = {"NoSuchUpload", "InvalidPart"}
 """What a store says where another process, with the same bytes, completed or aborted the upload meanwhile."""
 
@@ -77,7 +80,7 @@ def abort_stale(client: Any, bucket: str, prefix: str) -> None:
     oldest = datetime.now(UTC) - _STALE
     with suppress(LakeError, FileNotFoundError), explained(f"s3://{bucket}/{prefix}"):
         for upload in list(_uploads(client, bucket, prefix)):
-            if upload["Initiated"] < oldest:
+            if _FIRST < upload["Initiated"] < oldest:
                 client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
 
 
