@@ -48,7 +48,7 @@ def find(paths: Iterable[str | Path], settings: Settings) -> list[Candidate]:
         text = os.path.expanduser(os.fspath(path))
         found = (Candidate(*pair) for pair in objects.find(text)) if text.startswith("s3://") else _expand(text, lake)
         for candidate in found:
-            real = _real(candidate.file)
+            real = real_name(candidate.file)
             if real not in seen:
                 seen.add(real)
                 candidates.append(candidate)
@@ -90,7 +90,8 @@ def _one(path: Path, lake: Path | None) -> Iterator[Candidate]:
         )
 
 
-def _real(file: File) -> str:
+def real_name(file: File) -> str:
+    """The one name of a file that may have several, by links."""
     return os.path.realpath(file.path) if isinstance(file, LocalFile) else str(file)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ecom_analytics.errors import EmptyFileError, MissingFileError, NotLinesError, UnknownFormatError
 from ecom_analytics.ingest.copying import Copier, Piece
 from ecom_analytics.ingest.files import LocalFile
-from ecom_analytics.ingest.find import Candidate, find
+from ecom_analytics.ingest.find import Candidate, find, real_name
 from ecom_analytics.ingest.judge import judge
 from ecom_analytics.ingest.look import look
 from ecom_analytics.ingest.slices import cut
@@ -156,16 +156,18 @@ def _sources(paths: tuple[str | Path, ...], settings: Settings, watch: Watcher) 
             pool.shutdown(cancel_futures=True)
             raise
     pieces = []
-    taken: set[str] = set()
     for candidate, piece in zip(candidates, judged, strict=True):
         if piece is not None:
             pieces.append(piece)
-            taken.add(candidate.folder or str(candidate.file))
         else:
             watch(Progress("ingest", f"left out {candidate.file}: it does not look like events"))
+    folders = {candidate.folder for candidate in candidates}
+    taken = {candidate.folder for candidate, piece in zip(candidates, judged, strict=True) if piece is not None}
     for path in paths:
         text = os.path.expanduser(os.fspath(path))
-        if not pieces or (_is_folder(text) and not _covered(text, taken, pieces)):
+        folder = f"{text.rstrip('/')}/" if text.startswith("s3://") else str(Path(text))
+        left_out = folder not in taken and (folder in folders or os.path.isdir(folder))
+        if not pieces or (left_out and not _covered(folder, pieces)):
             raise MissingFileError(
                 f"{text!r} holds no file of events",
                 hint="name the files themselves, with their format, if it does",
@@ -174,19 +176,10 @@ def _sources(paths: tuple[str | Path, ...], settings: Settings, watch: Watcher) 
     return pieces
 
 
-def _is_folder(path: str) -> bool:
-    return path.endswith("/") if path.startswith("s3://") else os.path.isdir(path)
-
-
-def _covered(folder: str, taken: set[str], pieces: list[Piece]) -> bool:
-    """Whether files of the folder were taken, perhaps under another argument."""
-    if folder.startswith("s3://"):
-        return folder in taken or any(str(piece.file).startswith(folder) for piece in pieces)
-    real = Path(os.path.realpath(folder))
-    files = (piece.file for piece in pieces)
-    return str(Path(folder)) in taken or any(
-        Path(os.path.realpath(file.path)).is_relative_to(real) for file in files if isinstance(file, LocalFile)
-    )
+def _covered(folder: str, pieces: list[Piece]) -> bool:
+    """Whether files of the folder were taken, under another argument."""
+    real = folder if folder.startswith("s3://") else f"{os.path.realpath(folder)}/"
+    return any(real_name(piece.file).startswith(real) for piece in pieces)
 
 
 def _judge(candidate: Candidate, settings: Settings) -> Piece | None:
