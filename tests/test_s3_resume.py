@@ -17,6 +17,8 @@ from ecom_analytics.storages.s3 import S3Storage
 from ecom_analytics.storages.s3_write import Writer
 
 pytest_plugins = ["s3_server", "s3_moto"]
+pytestmark = pytest.mark.parametrize("s3_server", ["moto"], indirect=True)
+"""Other stores insist on larger parts."""
 
 PART = 1 << 16
 DATA = os.urandom(4 * PART + 100)
@@ -40,7 +42,7 @@ class Bytes:
 
 
 @pytest.fixture(autouse=True)
-def _small_parts(monkeypatch, moto_uploads):
+def _small_parts(monkeypatch, moto_uploads, s3_server):
     monkeypatch.setattr(s3_resume, "PART", PART)
     monkeypatch.setattr(s3_resume, "part_size", lambda _: PART)
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, runtime_checkable
 
 from ecom_analytics.ingest.files import File, changed, unreadable
 from ecom_analytics.ingest.judge import Judgement
+from ecom_analytics.ingest.tasks import Task, Tasks, Told
 from ecom_analytics.lake import Batch, batch_ids, object_name, record_name
 from ecom_analytics.progress import Progress, Watcher
 from ecom_analytics.protocols import Content, Layout, Storage
@@ -27,10 +25,6 @@ SMALL = 1 << 20
 """Bytes of a file that is held in memory whole."""
 
 _CHUNK = 1 << 20
-_SMALL_ONES = 16
-"""Small files, and records, that are under way at a time."""
-
-_LARGE_ONES = 4
 _FEW = 256
 """Up to so many files, each one's record is looked for; of more, all records are listed once."""
 
@@ -93,10 +87,6 @@ class Piece:
     judgement: Judgement | None = None
 
 
-class Stopped(Exception):
-    """Another file failed, or the run was interrupted: this one is given up."""
-
-
 class Copier:
     """Copies pieces to the lake and watches over it from the thread that made it; a context manager.
 
@@ -119,10 +109,7 @@ class Copier:
         self.done = 0
         self._listed = files > _FEW
         self._known: set[str] = set()
-        self._events: SimpleQueue[Future[Any] | tuple[str, int]] = SimpleQueue()
-        self._stop = threading.Event()
-        self._small = ThreadPoolExecutor(_SMALL_ONES, "ingest")
-        self._large = ThreadPoolExecutor(_LARGE_ONES, "ingest-large")
+        self._tasks = Tasks(lambda name, count: self.at(name, self.done + count))
 
     def __enter__(self) -> Copier:
         if isinstance(self.lake, Tidies):
@@ -132,8 +119,7 @@ class Copier:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for pool in (self._small, self._large):
-            pool.shutdown(cancel_futures=True)
+        self._tasks.close()
 
     def copy(self, pieces: Sequence[Piece]) -> Iterator[IngestedBatch]:
         """Copy the pieces: their bytes, and when these are durable their records."""
@@ -143,7 +129,7 @@ class Copier:
     def copy_together(self, pieces: list[Piece]) -> list[IngestedBatch]:
         """Copy the pieces; no record is written before the bytes of all of them are there."""
         with self._together():
-            hashed = self._run([(self._pool(piece), partial(self._bytes, piece)) for piece in pieces])
+            hashed = self._tasks.run([self._copying(piece) for piece in pieces])
         with self._together():
             return self._records(pieces, hashed)
 
@@ -152,39 +138,17 @@ class Copier:
         self.done = done
         self.watch(Progress("ingest", f"ingesting {name}", done, self.total, "bytes"))
 
-    def _pool(self, piece: Piece) -> Executor:
-        return self._small if piece.file.size <= SMALL else self._large
+    def _copying(self, piece: Piece) -> Task:
+        told = self._tasks.told(piece.file.name, piece.file.size if piece.told else 0)
+        return Task(partial(self._bytes, piece, told), large=piece.file.size > SMALL)
 
     def _together(self) -> AbstractContextManager[None]:
         return self.lake.together() if isinstance(self.lake, SettlesTogether) else nullcontext()
 
-    def _run(self, tasks: Sequence[tuple[Executor, Callable[[], Any]]]) -> list[Any]:
-        """Results of all tasks in their order, or the first error, when nothing runs any more."""
-        futures = [pool.submit(task) for pool, task in tasks]
-        for future in futures:
-            future.add_done_callback(self._events.put)
-        left = len(futures)
-        try:
-            while left:
-                event = self._events.get()
-                if isinstance(event, tuple):
-                    self.at(event[0], self.done + event[1])
-                else:
-                    event.result()
-                    left -= 1
-        except BaseException:
-            self._stop.set()
-            for future in futures:
-                future.cancel()
-            wait(futures)
-            raise
-        return [future.result() for future in futures]
-
-    def _bytes(self, piece: Piece) -> tuple[str, bool]:
+    def _bytes(self, piece: Piece, told: Told) -> tuple[str, bool]:
         """Bring the bytes of a piece into the lake: their hash, and whether they are a batch already."""
-        progress = _Told(piece, self._events, self._stop)
-        sha, known = self._small_bytes(piece) if piece.file.size <= SMALL else self._large_bytes(piece, progress)
-        progress.finish()
+        sha, known = self._small_bytes(piece) if piece.file.size <= SMALL else self._large_bytes(piece, told)
+        told.finish()
         return sha, known
 
     def _small_bytes(self, piece: Piece) -> tuple[str, bool]:
@@ -199,34 +163,34 @@ class Copier:
                 to.write(data)
         return sha, known
 
-    def _large_bytes(self, piece: Piece, progress: _Told) -> tuple[str, bool]:
+    def _large_bytes(self, piece: Piece, told: Told) -> tuple[str, bool]:
         lake, digest = self.lake, hashlib.sha256()
         if isinstance(lake, NamesLast) and not piece.sha:
             folder = object_name(self.settings.source, "x").rpartition("/")[0]
             with suppress(FileExistsError), lake.create_named_last(folder, digest.hexdigest) as to:
-                for chunk in _chunks(piece.file, progress):
+                for chunk in _chunks(piece.file, told):
                     digest.update(chunk)
                     to.write(chunk)
             return digest.hexdigest(), self._is_known(digest.hexdigest())
-        progress.share = 0.5
+        told.share = 0.5
         if not piece.sha:
-            for chunk in _chunks(piece.file, progress):
+            for chunk in _chunks(piece.file, told):
                 digest.update(chunk)
         sha = piece.sha or digest.hexdigest()
         known = self._is_known(sha)
         if not known:
-            self._upload(piece, sha, progress)
+            self._upload(piece, sha, told)
         return sha, known
 
-    def _upload(self, piece: Piece, sha: str, progress: _Told) -> None:
+    def _upload(self, piece: Piece, sha: str, told: Told) -> None:
         """Copy a file whose hash is known; it must still have that hash."""
         name = object_name(self.settings.source, sha)
         if isinstance(self.lake, Resumes):
-            self.lake.put(name, piece.file, progress)
+            self.lake.put(name, piece.file, told)
         elif not self.lake.exists(name):
             digest = hashlib.sha256()
             with suppress(FileExistsError), self.lake.create(name) as to:
-                for chunk in _chunks(piece.file, progress):
+                for chunk in _chunks(piece.file, told):
                     digest.update(chunk)
                     to.write(chunk)
                 if digest.hexdigest() != sha:
@@ -243,8 +207,8 @@ class Copier:
         for number, (sha, known) in enumerate(hashed):
             if not known and sha not in self._known:
                 first.setdefault(sha, number)
-        tasks = [(self._small, partial(self._record, group[number], sha)) for sha, number in first.items()]
-        new = {number for number, made in zip(first.values(), self._run(tasks), strict=True) if made}
+        tasks = [Task(partial(self._record, group[number], sha)) for sha, number in first.items()]
+        new = {number for number, made in zip(first.values(), self._tasks.run(tasks), strict=True) if made}
         self._known.update(first)
         return [
             self._told(piece, sha, number in new)
@@ -277,32 +241,6 @@ class Copier:
             with self.lake.open(batch.record_name) as stream:
                 return stream.read() == text
         return True
-
-
-class _Told:
-    """Tells of one piece's bytes as they are done; called from the thread that copies it."""
-
-    def __init__(self, piece: Piece, events: SimpleQueue[Any], stop: threading.Event) -> None:
-        self._piece = piece
-        self._events = events
-        self._stop = stop
-        self._done = 0.0
-        self._told = 0
-        self.share = 1.0
-
-    def __call__(self, count: int) -> None:
-        if self._stop.is_set():
-            raise Stopped
-        self._done += count * self.share
-        self._tell(int(self._done))
-
-    def finish(self) -> None:
-        self._tell(self._piece.file.size)
-
-    def _tell(self, done: int) -> None:
-        if self._piece.told and done > self._told:
-            self._events.put((self._piece.file.name, done - self._told))
-            self._told = done
 
 
 def _chunks(file: File, told: Callable[[int], None]) -> Iterator[bytes]:
