@@ -133,9 +133,13 @@ class LocalStorage:
             self._unsynced = None
 
     def tidy(self, prefix: str) -> None:
-        """Remove what killed writers left below a folder."""
-        for parent, _, _ in os.walk(self.root / checked(prefix.rstrip("/"))):
-            self._sweep(Path(parent))
+        """Remove what killed writers left in a folder and in the folders in it."""
+        folder = self.root / checked(prefix.rstrip("/"))
+        with contextlib.suppress(FileNotFoundError), _explained(folder, "list"):
+            with os.scandir(folder) as entries:
+                folders = [entry.path for entry in entries if entry.is_dir()]
+            for path in (folder, *folders):
+                self._sweep(Path(path))
 
     def _settle(self, folder: Path) -> None:
         """Make a folder's new names durable, now or when the block ends."""
