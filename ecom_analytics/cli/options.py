@@ -22,6 +22,11 @@ _SETTINGS = {
     ),
     "source": click.option("--source", help="Name of the place that the events come from. [default]"),
     "source_format": click.option("--format", "source_format", help="How the files look. [auto: by looking at them]"),
+    "encoding": click.option("--encoding", help="Encoding of the files. [auto: UTF-8 or UTF-16]"),
+    "delimiter": click.option("--delimiter", help="Character between fields, or tab. [auto]"),
+    "header": click.option(
+        "--header", type=click.Choice(["auto", "yes", "no"]), help="Whether the first line names the columns. [auto]"
+    ),
     "timezone": click.option("--timezone", help="IANA time zone of the store. [UTC]"),
     "session_timeout_minutes": click.option(
         "--session-timeout-minutes", type=float, help="Longest pause within a session. [30]"
@@ -34,6 +39,7 @@ _SETTINGS = {
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON lines, the last one being the report.")
 
+FILES = ("source", "source_format", "encoding", "delimiter", "header")
 PLACES = ("home", "lake", "warehouse")
 WORK = (*PLACES, "timezone", "session_timeout_minutes", "memory_limit", "threads")
 

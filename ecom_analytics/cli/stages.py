@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ecom_analytics.cli.options import PLACES, WORK, with_settings
+from ecom_analytics.cli.explain import differences, tell
+from ecom_analytics.cli.options import FILES, PLACES, WORK, with_settings
 from ecom_analytics.cli.output import Output, number, shown_path, table
 
 if TYPE_CHECKING:
@@ -17,11 +18,15 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("files", nargs=-1, required=True)
 @click.option("--daily", is_flag=True, help="Cut each file into its days, a batch for each.")
-@with_settings(*PLACES, "source", "source_format", "timezone")
-def ingest(settings: Settings, output: Output, files: tuple[str, ...], daily: bool) -> None:
+@click.option("--explain", is_flag=True, help="Only say what the files are taken for, and show their first events.")
+@with_settings(*PLACES, *FILES, "timezone")
+def ingest(settings: Settings, output: Output, files: tuple[str, ...], daily: bool, explain: bool) -> None:
     """Copy raw event FILES (files, folders or globs) into the lake, once: the same bytes are the same batch."""
     from ecom_analytics import Ingestor
 
+    if explain:
+        tell(output, Ingestor(settings).explain(*files))
+        return
     with output.watching() as watch:
         report = Ingestor(settings, watch=watch).ingest(*files, daily=daily)
     output.report("ingest", report.to_dict(), ingested(report))
@@ -68,7 +73,7 @@ def export(settings: Settings, output: Output, destination: str | None, formats:
 @click.option("--daily", is_flag=True, help="Cut each file into its days, a batch for each.")
 @click.option("--export", "destination", metavar="FOLDER|S3", help="Where to export to. [exports in home]")
 @click.option("--no-export", is_flag=True, help="Do not export.")
-@with_settings(*WORK, "source", "source_format")
+@with_settings(*WORK, *FILES)
 def run(
     settings: Settings, output: Output, files: tuple[str, ...], daily: bool, destination: str | None, no_export: bool
 ) -> None:
@@ -83,9 +88,10 @@ def run(
 
 
 def ingested(report: IngestReport) -> str:
-    return (
+    line = (
         f"Ingested {number(report.new)} of {number(report.files)} files; {number(report.already_present)} were there."
     )
+    return "\n".join([line, *differences(report)])
 
 
 def staged(report: StageReport) -> str:

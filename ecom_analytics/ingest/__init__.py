@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ecom_analytics.ingest.explain import Explanation
 from ecom_analytics.ingest.ingestor import Ingestor
 
-__all__ = ["Ingestor"]
+__all__ = ["Explanation", "Ingestor"]

@@ -19,11 +19,13 @@ from ecom_analytics.ingest.judge import judge
 from ecom_analytics.ingest.look import look
 from ecom_analytics.ingest.slices import cut
 from ecom_analytics.progress import Progress, Watcher, ignore
+from ecom_analytics.protocols import Layout
 from ecom_analytics.reports import IngestedBatch, IngestReport
 from ecom_analytics.storages import open_storage
 
 if TYPE_CHECKING:
     from ecom_analytics.config import Settings
+    from ecom_analytics.ingest.explain import Explanation
 
 _LOOKERS = 16
 """Files that are looked at together: one in S3 takes a while to answer."""
@@ -89,14 +91,8 @@ class Ingestor:
         LakeError, StorageFullError
             The lake cannot be written; what was copied before stays and is found again by the next call.
         """
-        from ecom_analytics.config import Settings
-
         started = time.monotonic()
-        if not paths:
-            raise MissingFileError("there is no file to ingest", hint="name at least one file or folder")
-        chosen = {"source": source, "source_format": source_format}
-        values = {key: value for key, value in chosen.items() if value is not None}
-        settings = Settings(**{**self.settings.model_dump(), **values}) if values else self.settings
+        settings = self._settings(paths, source, source_format)
         pieces = _sources(paths, settings, self.watch)
         lake, total = open_storage(settings.lake, settings), sum(piece.file.size for piece in pieces)
         results: list[IngestedBatch] = []
@@ -116,6 +112,49 @@ class Ingestor:
             batches=tuple(results),
         )
 
+    def explain(
+        self, *paths: str | Path, source: str | None = None, source_format: str | None = None, events: int = 5
+    ) -> tuple[Explanation, ...]:
+        """Say what each file would be taken for, and what its first records would become; nothing is written.
+
+        Parameters
+        ----------
+        *paths : str or pathlib.Path
+            As for :meth:`ingest`. A file that would be refused is explained as well.
+        source, source_format : str, optional
+            Instead of those of the settings.
+        events : int
+            How many canonical events, and rejected records, to show at most.
+
+        Raises
+        ------
+        MissingFileError
+            There is no such file.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "drop.csv")
+        >>> _ = path.write_text("timestamp;visitorid;event;itemid;transactionid\\n1433221332117;7;view;355908;\\n")
+        >>> seen = Ingestor().explain(path)[0]
+        >>> seen.source_format, seen.delimiter, seen.events[0]["product_id"]
+        ('retailrocket', ';', '355908')
+        """
+        from ecom_analytics.ingest.explain import explain
+
+        settings = self._settings(paths, source, source_format)
+        return tuple(explain(candidate.file, settings, events) for candidate in find(paths, settings))
+
+    def _settings(self, paths: tuple[str | Path, ...], source: str | None, source_format: str | None) -> Settings:
+        """The settings of one call."""
+        from ecom_analytics.config import Settings
+
+        if not paths:
+            raise MissingFileError("there is no file to ingest", hint="name at least one file or folder")
+        chosen = {"source": source, "source_format": source_format}
+        values = {key: value for key, value in chosen.items() if value is not None}
+        return Settings(**{**self.settings.model_dump(), **values}) if values else self.settings
+
 
 def _daily(piece: Piece, copier: Copier) -> list[IngestedBatch]:
     """One file as a batch for each of its days; their records come when all their bytes are in the lake."""
@@ -126,7 +165,8 @@ def _daily(piece: Piece, copier: Copier) -> list[IngestedBatch]:
         copier.at(file.name, min(copier.done + len(data), told + file.size))
 
     with tempfile.TemporaryDirectory(prefix="ecom-analytics-") as folder:
-        slices = cut(file, piece.kind, settings.zone, Path(folder), settings.max_record_lines, read)
+        layout = piece.judgement.layout if piece.judgement else Layout()
+        slices = cut(file, piece.kind, layout, settings.zone, Path(folder), settings.max_record_lines, read)
         file.check()
         whole = digest.hexdigest()
         copied = copier.copy_together(
@@ -136,8 +176,9 @@ def _daily(piece: Piece, copier: Copier) -> list[IngestedBatch]:
                     piece.kind,
                     part.name,
                     part.sha,
-                    {"sliced_from": whole, "day": part.day.isoformat()},
+                    {**piece.details, "sliced_from": whole, "day": part.day.isoformat()},
                     told=False,
+                    judgement=piece.judgement,
                 )
                 for part in slices
             ]

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from ecom_analytics.errors import InputError, TruncatedError
-from ecom_analytics.ingest.files import Opens, unreadable
+from ecom_analytics.ingest.files import LocalFile, Opens, unreadable
 from ecom_analytics.protocols import Layout
 from ecom_analytics.reading.compression import Decompressed, compression_of
 from ecom_analytics.reading.sample import PARQUET, RECORDS, SAMPLE, Sample, sample_of
 
 if TYPE_CHECKING:
     from ecom_analytics.config import Settings
+
+CHECKED = 16 << 20
+"""Bytes of a local compressed file that is read to its end when it is ingested, so that damage is told at once."""
 
 _BLANK = b" \t\r\n\0"
 
@@ -75,6 +79,8 @@ def look(path: Opens, settings: Settings | None = None) -> Sample:
                 raise type(error)(f"{str(path)!r}: {error.message}", hint=error.hint, path=str(path)) from error
             if sample.rows < 2 and len(data) >= SAMPLE:
                 sample.rows = min(2, sample.rows + _goes_on(text))
+            if compression and not loss and len(data) >= SAMPLE and _size(path) <= CHECKED:
+                loss = _loss(text)
         except OSError as error:
             raise unreadable(path, error) from error
     sample.compression, sample.loss = compression, loss
@@ -107,6 +113,20 @@ def _goes_on(stream: BinaryIO) -> bool:
     return False
 
 
+def _loss(stream: BinaryIO) -> str:
+    """What damage there is in the rest."""
+    try:
+        while stream.read(1 << 20):
+            pass
+    except TruncatedError as error:
+        return error.message
+    return ""
+
+
+def _size(path: Opens) -> float:
+    return path.size if isinstance(path, LocalFile) else math.inf
+
+
 def _parquet(path: Opens, compression: str) -> Sample:
     """The first rows of a Parquet file."""
     from ecom_analytics.reading.parquet import ParquetReader
@@ -117,14 +137,29 @@ def _parquet(path: Opens, compression: str) -> Sample:
             hint="decompress it: Parquet compresses what it holds by itself",
             path=str(path),
         )
-    where = path if isinstance(path, Path) else getattr(path, "path", None)
-    reader = ParquetReader(str(where) if where else cast(Any, _Seekable(path)), name=str(path))
+    reader = ParquetReader(_random(path), name=str(path))
     sample = Sample(PARQUET)
     sample.layout = Layout("parquet")
     sample.header = tuple(reader.header)
     sample.rows = min(2, reader.rows)
     sample.records = tuple(reader.first(RECORDS))
     return sample
+
+
+def copy_rows(path: Opens, to: Path, rows: int) -> None:
+    """Write the first rows of a Parquet file to another one."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(_random(path))
+    batch = next(file.iter_batches(rows), None)
+    pq.write_table(pa.Table.from_batches([batch] if batch else [], file.schema_arrow), to)
+
+
+def _random(path: Opens) -> Any:
+    """What pyarrow reads a file by, from any place in it."""
+    where = path if isinstance(path, Path) else getattr(path, "path", None)
+    return str(where) if where else _Seekable(path)
 
 
 class _Seekable(io.RawIOBase):

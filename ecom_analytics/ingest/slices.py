@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, tzinfo
 from pathlib import Path
@@ -15,12 +15,11 @@ from ecom_analytics.disk import told_when_full
 from ecom_analytics.errors import InputError, TruncatedError
 from ecom_analytics.ingest.files import Opens
 from ecom_analytics.ingest.look import decompressed, opened
+from ecom_analytics.ingest.raw_records import BLOCK, RawRecords, refuse_uncut
+from ecom_analytics.protocols import Layout
 
-_BLOCK = 1 << 20
 _HELD = 32 << 20
 """Bytes held in memory before they are written out."""
-
-_BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,13 @@ class Slice:
 
 
 def cut(
-    path: Opens, kind: Any, zone: tzinfo, folder: Path, max_record_lines: int, read: Callable[[bytes], None]
+    path: Opens,
+    kind: Any,
+    layout: Layout,
+    zone: tzinfo,
+    folder: Path,
+    max_record_lines: int,
+    read: Callable[[bytes], None],
 ) -> list[Slice]:
     """Cut a file into its days, ordered by day.
 
@@ -57,7 +62,9 @@ def cut(
     ----------
     path : pathlib.Path, or whatever else opens
     kind : source format
-        Which names the column of the time (``timestamp_column``) and reads it (``timestamp(text)``, aware or None).
+        Which names the column of the time (``timestamp_column``; for JSON Lines it may be a path) and reads it
+        (``timestamp(text)``, aware or None).
+    layout : Layout
     zone : datetime.tzinfo
         Whose days they are.
     folder : pathlib.Path
@@ -71,14 +78,11 @@ def cut(
     InputError
         The format cannot be cut, or no record has a readable time.
     """
-    if not hasattr(kind, "timestamp_column"):
-        raise InputError(
-            f"{str(path)!r} is in the format {kind.name!r}, which cannot be cut into days", hint="ingest it whole"
-        )
+    refuse_uncut(path, kind, layout)
     with opened(path) as raw:
         told = _Told(raw, read)
         try:
-            records = _Records(decompressed(raw, path, cast(BinaryIO, told)), kind, max_record_lines, path)
+            records = RawRecords(decompressed(raw, path, cast(BinaryIO, told)), kind, layout, max_record_lines, path)
             days = _Days(folder, records.header)
             _sort_out(records, kind, zone, days, path)
         except TruncatedError as error:
@@ -87,13 +91,13 @@ def cut(
                 hint="fetch the file again, or ingest it whole",
                 path=str(path),
             ) from error
-        while told.read(_BLOCK):
+        while told.read(BLOCK):
             pass
-    stem, suffix = os.path.splitext(path.name.removesuffix(".gz"))
+    stem, suffix = os.path.splitext(path.name.removesuffix(".gz").removesuffix(".zst"))
     return days.finish(lambda day: f"{stem}-{day.isoformat()}{suffix}")
 
 
-def _sort_out(records: _Records, kind: Any, zone: tzinfo, days: _Days, path: Opens) -> None:
+def _sort_out(records: RawRecords, kind: Any, zone: tzinfo, days: _Days, path: Opens) -> None:
     read_time, current = kind.timestamp, None
     waiting: list[bytes] = []
     held = 0
@@ -131,78 +135,6 @@ class _Told(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         data = self._stream.read(size)
         self._tell(data)
-        return data
-
-
-class _Records:
-    """Blocks of (text of the time or nothing, raw bytes), one pair for each record and blank line after the header."""
-
-    def __init__(self, stream: BinaryIO, kind: Any, max_record_lines: int, path: Opens) -> None:
-        from ecom_analytics.reading.records import Dialect, split_record
-        from ecom_analytics.reading.source import BlockSource
-
-        probe = _Marked(stream)
-        self._source = BlockSource(cast(BinaryIO, probe), _BLOCK)
-        self._split = split_record
-        self._newline = bytes([self._source.newline])
-        self._delimiter = getattr(kind, "delimiter", ",").encode()
-        self._dialect = Dialect(self._delimiter[0], self._source.newline, max_record_lines)
-        self._block, self._final = self._source.next_block()
-        self._start = 0
-        fields, raw = self._next() or ([], b"")
-        while not raw.strip() and raw:
-            fields, raw = self._next() or ([], b"")
-        names = [field.decode(errors="replace").strip() for field in fields]
-        if kind.timestamp_column not in names:
-            raise InputError(
-                f"{str(path)!r} has no column {kind.timestamp_column!r} in its header", hint="check its format"
-            )
-        self._index = names.index(kind.timestamp_column)
-        self.header = (_BOM if probe.marked else b"") + raw
-
-    def __iter__(self) -> Iterator[list[tuple[str, bytes]]]:
-        yield self._rest_of_block()
-        while not self._final or self._start < len(self._block):
-            self._block, self._final = self._source.next_block(self._block[self._start :])
-            self._start = 0
-            yield self._rest_of_block()
-
-    def _rest_of_block(self) -> list[tuple[str, bytes]]:
-        found = []
-        while record := self._next():
-            fields, raw = record
-            field = fields[self._index] if len(fields) > self._index else b""
-            found.append((field.decode(errors="replace"), raw))
-        return found
-
-    def _next(self) -> tuple[list[bytes], bytes] | None:
-        """The next record of the block and its bytes; None at the end, or where the block breaks it off."""
-        block, start = self._block, self._start
-        end = block.find(self._newline, start) + 1 or len(block)
-        raw = block[start:end]
-        if b'"' not in raw:
-            self._start = end
-            return (raw.rstrip(b"\r\n").split(self._delimiter), raw) if raw else None
-        record = self._split(block, start, self._dialect, final=self._final)
-        if record is None:
-            return None
-        self._start = record.next
-        return record.fields or [], block[start : record.next]
-
-
-class _Marked(io.RawIOBase):
-    """A stream that remembers whether it began with a byte order mark."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._begun = False
-        self.marked = False
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(size)
-        if not self._begun:
-            self._begun = True
-            self.marked = data.startswith(_BOM)
         return data
 
 

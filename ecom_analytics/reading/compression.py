@@ -81,13 +81,14 @@ class Decompressed(io.RawIOBase):
         self._chunks = gunzip(compressed) if kind == GZIP else unzstd(compressed)
         self._waiting: memoryview = memoryview(b"")
         self._given = 0
+        self._fault: _Fault | None = None
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
         if size < 0:
-            return cast(bytes, self.readall())
+            return self.readall()
         parts: list[bytes] = []
         while size > 0:
             if not self._waiting and not self._next(parts):
@@ -101,21 +102,22 @@ class Decompressed(io.RawIOBase):
 
     def _next(self, parts: list[bytes]) -> bool:
         """Get the next chunk. What was read before a fault is given first: the fault waits for the next call."""
-        try:
-            self._waiting = memoryview(next(self._chunks, b""))
-        except _Fault as fault:
-            if parts:
-                self._chunks = _raising(fault)
-                return False
-            how = f"is {fault.what} after {self._given} decompressed bytes: {fault}"
-            raise TruncatedError(
-                f"the {self._kind} data of '{self._name}' {how}",
-                hint="fetch or write the file again",
-                path=self._name,
-                decompressed=self._given,
-                fault=f"the {self._kind} data {how}",
-            ) from fault
-        return bool(self._waiting)
+        if self._fault is None:
+            try:
+                self._waiting = memoryview(next(self._chunks, b""))
+                return bool(self._waiting)
+            except _Fault as fault:
+                self._fault = fault
+        if parts:
+            return False
+        how = f"is {self._fault.what} after {self._given} decompressed bytes: {self._fault}"
+        raise TruncatedError(
+            f"the {self._kind} data of '{self._name}' {how}",
+            hint="fetch or write the file again",
+            path=self._name,
+            decompressed=self._given,
+            fault=f"the {self._kind} data {how}",
+        ) from self._fault
 
     def readinto(self, buffer: Any) -> int:
         data = self.read(len(buffer))
@@ -134,15 +136,13 @@ class _Fault(Exception):
         self.what = what
 
 
-def _raising(fault: _Fault) -> Iterator[bytes]:
-    raise fault
-    yield b""
-
-
 def gunzip(stream: BinaryIO) -> Iterator[bytes]:
     """Chunks of all members of a gzip file, to the very byte where it is damaged."""
     pending = b""
-    while pending := (pending or stream.read(_LARGE)).lstrip(b"\0"):  # zeros may pad the end of a member
+    while pending := pending or stream.read(_LARGE):
+        pending = pending.lstrip(b"\0")  # zeros may pad the end of a member
+        if not pending:
+            continue
         while len(pending) < 2 and (more := stream.read(_LARGE)):
             pending += more
         if not pending.startswith(b"\x1f\x8b"):
@@ -153,25 +153,25 @@ def gunzip(stream: BinaryIO) -> Iterator[bytes]:
             if not data:
                 raise _Fault("cut short", "its end is missing")
             part, pending = data[:_CHUNK], data[_CHUNK:]
-            before = member.copy()
+            before, fault = member.copy(), ""
             try:
                 chunk = member.decompress(part)
             except zlib.error as error:
-                yield from _byte_by_byte(before, part)
-                raise _Fault("damaged", str(error)) from error
+                chunk, fault = _before_fault(before, part), str(error)
             if member.eof:
                 pending = member.unused_data + pending
             if chunk:
                 yield chunk
+            if fault:
+                raise _Fault("damaged", fault)
 
 
-def _byte_by_byte(member: Any, data: bytes) -> Iterator[bytes]:
-    """What comes out of data before its fault."""
+def _before_fault(member: Any, data: bytes) -> bytes:
+    """What comes out of data before its fault, fed byte by byte."""
     found: list[bytes] = []
     with suppress(zlib.error):
         found.extend(member.decompress(data[at : at + 1]) for at in range(len(data)))
-    if chunk := b"".join(found):
-        yield chunk
+    return b"".join(found)
 
 
 def unzstd(stream: BinaryIO) -> Iterator[bytes]:

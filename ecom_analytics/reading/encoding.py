@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from ecom_analytics.errors import InputError, TruncatedError
 
@@ -71,7 +71,7 @@ class Transcoded(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         if size < 0:
-            return cast(bytes, self.readall())
+            return self.readall()
         while not self._waiting and not self._ended:
             self._waiting = memoryview(self._next())
         part = self._waiting[:size]

@@ -99,10 +99,10 @@ def raw_lines(stream: BinaryIO, lines: Sequence[int], *, block_bytes: int = 8 <<
     line, final = 1, False
     while not final and len(found) < len(wanted):
         data, final = source.next_block()
-        lines = data.split(bytes([source.newline]))
-        if not lines[-1]:
-            lines.pop()
-        for raw in lines:
+        parts = data.split(bytes([source.newline]))
+        if not parts[-1]:
+            parts.pop()
+        for raw in parts:
             if line in wanted:
                 found[line] = raw.removesuffix(b"\r")
             line += 1

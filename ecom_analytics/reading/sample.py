@@ -42,6 +42,8 @@ class Sample(bytes):
         its columns; of JSON Lines the keys of the first records, in the order of their appearance.
     rows : int
         0, 1 or 2: records and broken lines, counted no further than two, in the whole file. The header is one of them.
+    whole : bool
+        There is no more of the file than this.
     loss : str
         How the compressed data is damaged within the sample, if it is.
 
@@ -59,6 +61,7 @@ class Sample(bytes):
     records: tuple[Any, ...] = ()
     header: tuple[str, ...] = ()
     rows: int = 0
+    whole: bool = True
     loss: str = ""
 
     @property
@@ -109,7 +112,7 @@ def sample_of(
     codec = encoding_of(data) if encoding == AUTO else _chosen(encoding, data)
     text = data if codec == UTF_8 else data.decode(codec, errors="replace").encode()
     text = text.removeprefix(BOM)
-    newline = CR if LF not in text and CR in text else LF
+    newline = _newline(text)
     complete = text if whole else text[: text.rfind(newline) + 1] or text
     sample = Sample(text)
     objects = _objects(complete, newline) if delimiter == AUTO and columns is None else None
@@ -123,7 +126,7 @@ def sample_of(
         sample.layout = Layout(delimiter=mark, encoding=codec, columns=names)
         sample.records = tuple(_split(complete, mark, newline))
         sample.header = names or tuple(field.strip() for field in (sample.records or ((),))[0])
-    sample.rows = _count(text)
+    sample.rows, sample.whole = _count(text), whole
     return sample
 
 
@@ -234,9 +237,31 @@ def _count(text: bytes) -> int:
     return lines
 
 
+def first_records(sample: Sample, layout: Layout) -> bytes:
+    """The bytes of the first records, the header and broken lines among them, as far as they are whole."""
+    newline = _newline(sample)
+    dialect = Dialect(ord(layout.delimiter) if layout.kind == "delimited" else 0, newline)
+    start = 0
+    for _ in range(RECORDS + 1):
+        if layout.kind == "json_lines":
+            end = sample.find(bytes([newline]), start) + 1 or (len(sample) if sample.whole else start)
+        else:
+            record = split_record(sample, start, dialect, final=sample.whole)
+            whole = record is not None and (sample.whole or sample[record.next - 1] == newline)
+            end = record.next if record is not None and whole else start
+        if end == start:
+            break
+        start = end
+    return bytes(sample[:start])
+
+
+def _newline(text: bytes) -> int:
+    return CR if LF not in text and CR in text else LF
+
+
 def header_fault(sample: Sample) -> str:
     """Why the first record of a delimited sample cannot be its header; nothing if it can."""
-    newline = CR if LF not in sample and CR in sample else LF
+    newline = _newline(sample)
     dialect = Dialect(ord(sample.layout.delimiter), newline)
     start = 0
     while start < len(sample):
