@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -228,9 +229,9 @@ def _notes(sample: Sample) -> tuple[str, ...]:
 
 def _is_utf8(sample: Sample) -> bool:
     try:
-        sample[: -4 if len(sample) >= 4 else None].decode()
-    except UnicodeDecodeError as error:
-        return error.start >= len(sample) - 8  # the sample may end within a character
+        codecs.getincrementaldecoder("utf-8")().decode(sample, final=sample.whole)
+    except UnicodeDecodeError:
+        return False
     return True
 
 

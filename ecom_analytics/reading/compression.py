@@ -148,7 +148,8 @@ def gunzip(stream: BinaryIO) -> Iterator[bytes]:
         if not pending.startswith(b"\x1f\x8b"):
             raise _Fault("damaged", "what follows a whole member is no gzip member")
         member = zlib.decompressobj(wbits=31)
-        while not member.eof:
+        ended = False
+        while not ended:
             data = pending or stream.read(_LARGE)
             if not data:
                 raise _Fault("cut short", "its end is missing")
@@ -158,7 +159,8 @@ def gunzip(stream: BinaryIO) -> Iterator[bytes]:
                 chunk = member.decompress(part)
             except zlib.error as error:
                 chunk, fault = _before_fault(before, part), str(error)
-            if member.eof:
+            ended = member.eof
+            if ended:
                 pending = member.unused_data + pending
             if chunk:
                 yield chunk

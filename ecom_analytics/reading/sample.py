@@ -144,11 +144,12 @@ def encoding_of(data: bytes) -> str:
     # Text of any script has its line ends, delimiters and digits below 256: every second byte of those is 0.
     head = data[:512]
     even, odd = head[::2].count(0), head[1::2].count(0)
-    if len(head) < 4 or min(even, odd) * 20 > max(even, odd) or max(even, odd) * 2 < len(head[::2]):
+    if len(head) < 4 or min(even, odd) * 20 > max(even, odd) or max(even, odd) * 5 < len(head[::2]):
         return UTF_8
     codec = "utf-16-le" if odd > even else "utf-16-be"
     text = head[: len(head) // 2 * 2].decode(codec, errors="replace")
-    return UTF_8 if "\0" in text or "\ufffd" in text[:-1] else codec
+    western = sum(char < "\u2000" for char in text)  # two bytes of ASCII, taken for one character, are above that
+    return UTF_8 if "\0" in text or "\ufffd" in text[:-1] or western * 2 < len(text) else codec
 
 
 def _chosen(encoding: str, data: bytes) -> str:
