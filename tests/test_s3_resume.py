@@ -233,6 +233,15 @@ def test_stale_uploads_are_aborted(lake, monkeypatch):
     assert uploads(lake) == [other]
 
 
+def test_encryption_is_asked_for(lake):
+    settings = lake.settings.model_copy(update={"s3_server_side_encryption": "aws:kms", "s3_kms_key_id": "my-key"})
+    encrypted = S3Storage(lake.uri(), settings)
+    for name, data in ((NAME, DATA), ("small", b"few")):
+        encrypted.put(name, Bytes(data))
+        answer = lake.client.head_object(Bucket=lake.bucket, Key=f"lake/{name}")
+        assert (answer["ServerSideEncryption"], answer["SSEKMSKeyId"]) == ("aws:kms", "my-key")
+
+
 def test_a_conflict_is_tried_again(lake, monkeypatch):
     put, codes = lake.client.put_object, ["ConditionalRequestConflict"]
 

@@ -26,6 +26,8 @@ _HINTS = {
     "301": "set s3_region to the bucket's region",
     "NoSuchUpload": "the upload was aborted by someone else: run it again",
     "KMS.NotFoundException": "check the setting s3_kms_key_id",
+    "NotImplemented": "if it is about a checksum, set s3_checksums to md5",
+    "BadDigest": "run it again; what arrived was not what was sent",
     "SlowDown": "the store is busy: run it again later",
 }
 
