@@ -137,9 +137,9 @@ class LocalStorage:
         folder = self.root / checked(prefix.rstrip("/"))
         with contextlib.suppress(FileNotFoundError), _explained(folder, "list"):
             with os.scandir(folder) as entries:
-                folders = [entry.path for entry in entries if entry.is_dir()]
+                folders = [Path(entry.path) for entry in entries if entry.is_dir()]
             for path in (folder, *folders):
-                self._sweep(Path(path))
+                self._sweep(path)
 
     def _settle(self, folder: Path) -> None:
         """Make a folder's new names durable, now or when the block ends."""
