@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--explain", is_flag=True, help="Only say what the files are taken for, and show their first events.")
 @with_settings(*PLACES, *FILES, "timezone")
 def ingest(settings: Settings, output: Output, files: tuple[str, ...], daily: bool, explain: bool) -> None:
-    """Copy raw event FILES (files, folders or globs, local or s3://) into the lake, once: the same bytes are the same batch."""
+    """Copy raw event FILES (files, folders or globs, local or s3://) into the lake, once: same bytes, same batch."""
     from ecom_analytics import Ingestor
 
     if explain:
