@@ -77,7 +77,7 @@ def cli() -> str:
 
 def default_of(name: str, default: Any) -> str:
     """A setting's default, for a reader."""
-    derived = {"lake", "warehouse", "exports", "threads"}  # their descriptions say what the default is
+    derived = {"lake", "warehouse", "cache", "exports", "threads"}  # their descriptions say what the default is
     if name in derived or default is None:
         return ""
     return "`" + (",".join(default) if isinstance(default, tuple) else str(default)) + "`"

@@ -50,6 +50,8 @@ class Settings(BaseSettings):
     home: Path = Field(Path("ecom-data"), description="Folder that holds lake, warehouse and exports by default.")
     lake: str = Field("", description="Folder or s3:// URI of the data lake. Default: lake in home.")
     warehouse: Path = Field(Path(), description="Folder of the published warehouse. Default: warehouse in home.")
+    cache: Path = Field(Path(), description="Folder of local copies of what lies on S3. Default: cache in home.")
+    cache_limit: str = Field("20GB", description="Size of the cache; the least recently used copies go first.")
     exports: str = Field("", description="Folder or s3:// URI that exports go to. Default: exports in home.")
 
     source: str = Field("default", description="Name of the place that events come from; part of every identity.")
@@ -127,12 +129,14 @@ class Settings(BaseSettings):
         values = dict(values)
         home = Path(values.get("home") or "ecom-data").expanduser().absolute()
         values["home"] = home
-        for key in ("lake", "warehouse", "exports"):
+        for key in ("lake", "warehouse", "cache", "exports"):
             values[key] = values.get(key) or home / key
         for key in ("lake", "exports"):
             place = str(values[key])
             values[key] = place.rstrip("/") if "://" in place else str(Path(place).expanduser().absolute())
-        values["warehouse"] = Path(values["warehouse"]).expanduser().absolute()
+        for key in ("warehouse", "cache"):
+            if "://" not in str(values[key]):  # else it is refused, as it was written
+                values[key] = Path(values[key]).expanduser().absolute()
         return values
 
     @field_validator("lake", "exports")
@@ -143,11 +147,11 @@ class Settings(BaseSettings):
             raise ValueError("a folder, or s3://bucket/prefix")
         return value
 
-    @field_validator("warehouse", mode="before")
+    @field_validator("warehouse", "cache", mode="before")
     @classmethod
     def _local_folder(cls, value: Path) -> Path:
-        if re.match(r"[a-z0-9]+:/", str(value).lstrip("/")):
-            raise ValueError("a local folder: DuckDB's file cannot live on S3 (export the marts there instead)")
+        if "://" in str(value):
+            raise ValueError("a local folder: what is in it cannot be used on S3 (marts can be exported there)")
         return value
 
     @field_validator("encoding")
@@ -181,7 +185,7 @@ class Settings(BaseSettings):
             raise ValueError("1 to 64 letters, digits, '_', '-' or '.', beginning with a letter or digit")
         return value
 
-    @field_validator("memory_limit")
+    @field_validator("memory_limit", "cache_limit")
     @classmethod
     def _size(cls, value: str) -> str:
         if not re.fullmatch(r"[1-9]\d*(\.\d+)?\s*[KMGT]i?B", value, re.IGNORECASE):
@@ -192,6 +196,19 @@ class Settings(BaseSettings):
     def zone(self) -> ZoneInfo:
         """The store's time zone."""
         return ZoneInfo(self.timezone)
+
+    @property
+    def cache_bytes(self) -> int:
+        """The size of the cache in bytes.
+
+        Examples
+        --------
+        >>> Settings(cache_limit="1.5 GiB").cache_bytes
+        1610612736
+        """
+        digits = self.cache_limit.rstrip("BKMGTi bkmgtI")
+        unit = self.cache_limit[len(digits) :].strip().upper()
+        return int(float(digits) * (1024 if "I" in unit else 1000) ** ("KMGT".index(unit[0]) + 1))
 
     def environment(self) -> dict[str, str]:
         """The settings as environment variables, for a child process to make the same object of.
