@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 import threading
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow.parquet as pq
 import pytest
+from s3_server import *  # noqa: F403
 
 from ecom_analytics import Ingestor, MartBuilder, Pipeline, Settings, Stager, Warehouse
 from ecom_analytics.errors import (
@@ -227,10 +230,38 @@ def test_a_changed_session_rule_is_refused_with_the_way_out(shop: tuple[Settings
     assert "stage again" in caught.value.hint
 
 
-def test_a_lake_on_s3_is_refused_by_staging_in_words(tmp_path: Path) -> None:
-    with pytest.raises(EcomError, match="s3://bucket/lake") as caught:
-        Stager(Settings(home=tmp_path, lake="s3://bucket/lake"))
-    assert caught.value.hint
+def test_a_lake_on_s3_gives_the_marts_of_a_local_one(
+    shop: tuple[Settings, Path], s3_bucket: str, s3_endpoint: str, tmp_path: Path
+) -> None:
+    """By the command, from another machine's point of view: nothing is shared but the bucket."""
+    local, events = shop
+    records = snapshot(local).account.records
+    environment = {
+        **os.environ,
+        "ECOM_ANALYTICS_LAKE": f"s3://{s3_bucket}/lake",
+        "ECOM_ANALYTICS_S3_ENDPOINT_URL": s3_endpoint,
+    }
+
+    def call(machine: str, *arguments: str) -> dict[str, Any]:
+        command = [sys.executable, "-m", "ecom_analytics", *arguments, "--home", machine, "--json"]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=180, check=False, env=environment, cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return dict(json.loads(done.stdout.splitlines()[-1]))
+
+    report = call("one", "run", str(events), "--no-export")
+    assert (report["stage"]["records"], report["build"]["built"]) == (records, True)
+    assert not call("one", "run", str(events), "--no-export")["changed"]
+    built = call("two", "build")
+    assert built["built"]
+    status = call("two", "status")
+    assert (status["batches"], status["batches_to_stage"], status["account"]["records"]) == (1, 0, records)
+    for mart in Warehouse(local).public_marts():
+        query = f"SELECT * FROM {mart} ORDER BY ALL"
+        wanted = Warehouse(local).sql(query)
+        for machine in ("one", "two"):
+            assert Warehouse(Settings(home=tmp_path / machine)).sql(query).equals(wanted), (machine, mart)
 
 
 def test_an_unknown_setting_is_named() -> None:

@@ -126,6 +126,7 @@ class MartBuilder:
         BusyError
             Another run holds the warehouse.
         """
+        from ecom_analytics.staging import local_files
         from ecom_analytics.staging import snapshot as read_snapshot
 
         started = time.perf_counter()
@@ -135,8 +136,8 @@ class MartBuilder:
                 served = None if force else self._up_to_date(snapshot.version)
                 if served is not None:
                     return results.report(served, built=False, seconds=time.perf_counter() - started)
-                with _disk(self._folder):
-                    build = self._build(snapshot)
+                with local_files(self.settings, snapshot) as files, _disk(self._folder):
+                    build = self._build(snapshot, files)
                 self._tell(f"published build {build.build_id}")
                 return results.report(build, built=True, seconds=time.perf_counter() - started)
             finally:
@@ -164,13 +165,13 @@ class MartBuilder:
         same = served.info.get("staged_version") == staged_version
         return served if same and served.info.get("fingerprint") == project.fingerprint(self.settings) else None
 
-    def _build(self, snapshot: Any) -> Build:
+    def _build(self, snapshot: Any, files: list[str]) -> Build:
         if self._dbt is None:
             self._start()
         assert self._dbt is not None
         manifest = project.Manifest.read(self._dbt.manifest())
         word = {
-            "files": snapshot.files,
+            "files": files,
             "batches": lake.batch_names(snapshot.batches),
             "vars": project.variables(self.settings),
         }

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ecom_analytics.staging.stager import Stager
-    from ecom_analytics.staging.state import Account, Snapshot, rejected, snapshot
+    from ecom_analytics.staging.state import Account, Snapshot, local_files, rejected, snapshot
 
-__all__ = ["Account", "Snapshot", "Stager", "rejected", "snapshot"]
+__all__ = ["Account", "Snapshot", "Stager", "local_files", "rejected", "snapshot"]
 
-_WHERE = {"Account": "state", "Snapshot": "state", "Stager": "stager", "rejected": "state", "snapshot": "state"}
+_WHERE = {
+    **dict.fromkeys(("Account", "Snapshot", "local_files", "rejected", "snapshot"), "state"),
+    "Stager": "stager",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecom_analytics import plugins
 from ecom_analytics.config import Settings
-from ecom_analytics.errors import AccountingError
-from ecom_analytics.lake import Batch, StagedFile
+from ecom_analytics.errors import AccountingError, BusyError
+from ecom_analytics.lake import STAGED, Batch, StagedFile
 from ecom_analytics.progress import Progress, Watcher
 from ecom_analytics.protocols import RawFile, SourceFormat
-from ecom_analytics.staging.state import Account, State, account, properties
+from ecom_analytics.staging.state import Account, State, account, open_tables, properties, version_of
 from ecom_analytics.staging.tables import STAGE, commit, create_table, files_of, open_table, schema
-from ecom_analytics.storages import open_storage
 
 if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
     from ecom_analytics.engines.duckdb import DuckDBEngine
     from ecom_analytics.staging.days import Judged
 
@@ -29,15 +30,10 @@ class Attempt:
         self._settings = settings
         self._watch = watch
         self._state = state
-        self._root = state.root
+        self._place = state.place
         self._stage_id = stage_id
         self._new = new
         self._committed = False
-        lake = open_storage(settings.lake, settings)
-        self._files = {
-            (b.source, b.batch_id): RawFile(b.batch_id, b.source, lake.uri(b.object_name), b.name, b.layout)
-            for b in new
-        }
         self._formats: dict[str, SourceFormat] = {
             name: plugins.load("source_formats", name)()
             for name in {b.source_format for b in new} | set(state.batches["source_format"].to_pylist())
@@ -51,8 +47,11 @@ class Attempt:
         from ecom_analytics.staging.validation import import_early
 
         import_early()
-        self._rejects = RejectFile(self._path("rejected"), self._stage_id)
+        self._workshop = self._place.workshop(scratch)
+        self._rejects = RejectFile(self._workshop / self._name("rejected"), self._stage_id)
+        self._fetch()
         with DuckDBEngine(self._settings, scratch) as engine:
+            reader = self._reader(engine)
             self._read(engine, present_columns(c for f in self._formats.values() for c in f.capabilities))
             self._rejects.add_broken(engine, list(self._files.values()), self._settings.max_record_lines)
             self._rejects.close()
@@ -66,10 +65,41 @@ class Attempt:
             if not touched:
                 return Judged()
             columns = present_columns(c for f in self._formats.values() for c in f.capabilities)
-            judge = DayJudge(engine, self._settings, self._state, columns, self._stage_id, self._on_days)
+            judge = DayJudge(
+                engine, self._settings, self._state, columns, self._stage_id, self._workshop, reader, self._on_days
+            )
             judged = judge.judge(touched)
             self._validate(engine, judged)
             return judged
+
+    def _fetch(self) -> None:
+        """Find the bytes of the new batches, on this machine."""
+        total, done = sum(batch.bytes for batch in self._new), 0
+
+        def on_bytes(count: int) -> None:
+            nonlocal done
+            done += count
+            self._watch(Progress("stage", "fetching", done, total, "bytes"))
+
+        paths = self._place.raw(self._new, on_bytes)
+        self._files = {
+            (b.source, b.batch_id): RawFile(b.batch_id, b.source, path, b.name, b.layout)
+            for b, path in zip(self._new, paths, strict=True)
+        }
+
+    def _reader(self, engine: DuckDBEngine) -> Callable[[Sequence[str]], list[str]]:
+        """What gives DuckDB staged files: where it can read S3 itself, nothing is fetched."""
+        from ecom_analytics.engines.httpfs import open_s3
+
+        place = self._place
+        if place.in_place or not open_s3(engine, place.bucket, place.options() or {}):
+            return place.paths
+
+        def reader(names: Sequence[str]) -> list[str]:
+            open_s3(engine, place.bucket, place.options() or {})  # credentials may be new ones by now
+            return place.readable(names)
+
+        return reader
 
     def _read(self, engine: DuckDBEngine, columns: list[str]) -> None:
         """Fill the table ``parsed`` with one expression for each source format."""
@@ -104,7 +134,7 @@ class Attempt:
         from ecom_analytics.staging.validation import validate
 
         self._watch(Progress("stage", "validating", None, None))
-        paths = [str(self._root / "events" / file.path) for file in judged.events]
+        paths = [str(self._workshop / "events" / file.path) for file in judged.events]
         if paths:
             engine.execute("SET VARIABLE written = $1", [paths])
             engine.execute(
@@ -117,17 +147,18 @@ class Attempt:
         """Check the account, then commit: the other tables first, and ``events`` last, which makes them count."""
         removed = [f for day in judged.days for f in self._state.events.get(day, [])]
         self._check_account(judged, removed)
-        configuration = properties(self._settings)
-        tables = {
-            name: open_table(self._root / name) or create_table(self._root / name, name, configuration)
-            for name in ("events", "duplicates", "rejected", "batches")
+        new = {
+            "events": judged.events,
+            "duplicates": judged.duplicates,
+            "rejected": [_file(self._rejects.path, self._rejects.rows)] if self._rejects.rows else [],
+            "batches": [self._write_batches()],
         }
-        if judged.duplicates:
-            commit(tables["duplicates"], "duplicates", judged.duplicates)
-        if self._rejects.rows:
-            path = self._rejects.path
-            commit(tables["rejected"], "rejected", [_file(path, self._rejects.rows)])
-        commit(tables["batches"], "batches", [self._write_batches()])
+        self._watch(Progress("stage", "committing", None, None))
+        self._place.publish([f"{name}/{file.path}" for name, files in new.items() for file in files], self._workshop)
+        tables = self._tables()
+        for name in ("duplicates", "rejected", "batches"):
+            if new[name]:
+                commit(tables[name], name, new[name])
         commit(
             tables["events"],
             "events",
@@ -136,6 +167,17 @@ class Attempt:
             transactions={STAGE: self._state.version + 1, f"{STAGE}/{self._stage_id}": 1},
         )
         self._committed = True
+
+    def _tables(self) -> dict[str, DeltaTable]:
+        """The tables to commit to, made if they are not there, with the state that this attempt was computed from."""
+        configuration = properties(self._settings)
+        tables = {
+            name: table or create_table(self._place, name, configuration)
+            for name, table in open_tables(self._place).items()
+        }
+        if version_of(tables["events"]) != self._state.version:
+            raise BusyError("another stager committed meanwhile", hint="run the stage again")
+        return tables
 
     def _check_account(self, judged: Judged, removed: list[StagedFile]) -> None:
         """Count where every record of the lake will be; nothing is committed unless it adds up."""
@@ -181,25 +223,25 @@ class Attempt:
                     "staged_at": datetime.now(UTC),
                 }
             )
-        path = self._path("batches")
+        path = self._workshop / self._name("batches")
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.Table.from_pylist(rows, schema=schema("batches")), path, compression="zstd")
         return _file(path, len(rows))
 
-    def _path(self, table: str) -> Path:
-        return self._root / table / f"{self._stage_id}_0.parquet"
+    def _name(self, table: str) -> str:
+        return f"{table}/{self._stage_id}_0.parquet"
 
     def undo(self) -> None:
         """Remove what a failed attempt wrote; its rows never counted."""
         if self._committed:
             return
         for name in ("duplicates", "rejected", "batches"):
-            table = open_table(self._root / name)
-            own = [f for f in files_of(table) if f.stage_id == self._stage_id]
-            if table is not None and own:
-                commit(table, name, [], own)
-        for path in self._root.glob(f"*/**/{self._stage_id}_*.parquet"):
-            path.unlink(missing_ok=True)
+            table = open_table(self._place, name)
+            rows = [f for f in files_of(table) if f.stage_id == self._stage_id]
+            if table is not None and rows:
+                commit(table, name, [], rows)
+        own = f"/{self._stage_id}_"
+        self._place.delete([path for name in STAGED for path in self._place.listing(name) if own in path])
 
 
 def _rows(files: Sequence[StagedFile]) -> int:

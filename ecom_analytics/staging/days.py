@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
 
 from ecom_analytics.config import Settings
 from ecom_analytics.engines.duckdb import DuckDBEngine
@@ -52,6 +51,10 @@ class DayJudge:
         The canonical columns that any row can fill, in order; others are NULL everywhere.
     stage_id : str
         Goes into the names of the files.
+    workshop : pathlib.Path
+        The folder that files are written to, each table's below its name.
+    readable : callable
+        Gives for names of staged files what DuckDB can read them by.
     on_days : callable, optional
         Told after each chunk how many days are done and how many are known to be left.
     """
@@ -63,6 +66,8 @@ class DayJudge:
         state: State,
         columns: Sequence[str],
         stage_id: str,
+        workshop: Path,
+        readable: Callable[[Sequence[str]], list[str]],
         on_days: Callable[[int, int], None] = lambda done, left: None,
     ) -> None:
         self._engine = engine
@@ -73,10 +78,13 @@ class DayJudge:
         self._columns = list(columns)
         self._has_ids = "source_event_id" in self._columns
         self._timeout = timedelta(minutes=settings.session_timeout_minutes)
-        self._files = {day: _paths(state.root / "events", files) for day, files in state.events.items()}
+        self._workshop = workshop
+        self._readable = readable
+        self._files = {day: _names("events", files) for day, files in state.events.items()}
+        self._own: set[str] = set()
         self._before = dict(self._files)
         self._old = {
-            day: [*self._files.get(day, []), *_paths(state.root / "duplicates", state.duplicates.get(day, []))]
+            day: [*self._files.get(day, []), *_names("duplicates", state.duplicates.get(day, []))]
             for day in {*state.events, *state.duplicates}
         }
         self._sql = self._compile()
@@ -122,19 +130,20 @@ class DayJudge:
         events = "SELECT * EXCLUDE (tied) FROM judged"
         if losers:
             events += f" ANTI JOIN losers AS l ON {same_row('judged', 'l', self._columns)}"
-        written = engine.write_partitions(events, self._state.root / "events", self._stage_id)
+        written = engine.write_partitions(events, self._workshop / "events", self._stage_id)
         result.events += written
         if losers:
             engine.execute("ALTER TABLE losers ADD COLUMN stage_id VARCHAR")
             engine.execute("UPDATE losers SET stage_id = $1", [self._stage_id])
             result.duplicates += engine.write_partitions(
-                "SELECT * FROM losers", self._state.root / "duplicates", self._stage_id
+                "SELECT * FROM losers", self._workshop / "duplicates", self._stage_id
             )
         result.days.update(chunk)
         for day in chunk:
             self._files.pop(day, None)
         for file in written:
-            self._files.setdefault(str(file.day), []).append(str(self._state.root / "events" / file.path))
+            self._files.setdefault(str(file.day), []).append(f"events/{file.path}")
+            self._own.add(f"events/{file.path}")
 
     def _view_rows(self, chunk: list[str]) -> None:
         """The relation ``rows``: new and old rows of the chunk's days, and the carry of its first day."""
@@ -145,11 +154,11 @@ class DayJudge:
                 "AND event_date BETWEEN getvariable('first_day') AND getvariable('last_day')"
             )
         ]
-        old = [path for day in chunk for path in self._old.get(day, [])]
+        old = [name for day in chunk for name in self._old.get(day, [])]
         self._engine.execute("SET VARIABLE first_day = $1", [date.fromisoformat(chunk[0])])
         self._engine.execute("SET VARIABLE last_day = $1", [date.fromisoformat(chunk[-1])])
         if old:
-            self._engine.execute("SET VARIABLE old_files = $1", [old])
+            self._engine.execute("SET VARIABLE old_files = $1", [self._paths(old)])
             parts.append(f"SELECT {columns}, event_date FROM ({self._scan('old_files')})")
         rows = " UNION ALL ".join(parts)
         self._engine.execute(f"CREATE OR REPLACE TEMP VIEW candidates AS {rows}")
@@ -186,10 +195,10 @@ class DayJudge:
 
     def _scan_before(self, day: str, since: datetime, files: dict[str, list[str]], variable: str) -> str:
         first = since.replace(tzinfo=UTC).astimezone(self._settings.zone).date().isoformat()
-        paths = [path for earlier, paths in files.items() if first <= earlier < day for path in paths]
-        if not paths:
+        names = [name for earlier, names in files.items() if first <= earlier < day for name in names]
+        if not names:
             return f"SELECT * REPLACE ({_AS_JUDGED}) FROM no_events"
-        self._engine.execute(f"SET VARIABLE {variable} = $1", [paths])
+        self._engine.execute(f"SET VARIABLE {variable} = $1", [self._paths(names)])
         literal = since.isoformat(sep=" ")
         return f"SELECT * FROM ({self._scan(variable)}) WHERE event_ts >= TIMESTAMP '{literal}'"
 
@@ -207,6 +216,12 @@ class DayJudge:
         reach = max(self._timeout, ID_WINDOW if self._has_ids else timedelta(0))
         end = self._start((date.fromisoformat(day) + timedelta(days=1)).isoformat())
         return [later for later in sorted(self._before) if later > day and self._start(later) - reach < end]
+
+    def _paths(self, names: Sequence[str]) -> list[str]:
+        """Where to read files: those of this stage from the workshop, the others from where they are staged."""
+        own = {name: str(self._workshop / name) for name in names if name in self._own}
+        old = [name for name in names if name not in own]
+        return [*own.values(), *self._readable(old)]
 
     def _start(self, day: str) -> datetime:
         """The first instant of a day of the store, UTC without a zone."""
@@ -263,5 +278,5 @@ def present_columns(fillable: Iterable[str]) -> list[str]:
     return [name for name in NAMES if name in wanted and (name in IDENTITY or name in ("batch_id", "source_line"))]
 
 
-def _paths(root: Path, files: Iterable[StagedFile]) -> list[Any]:
-    return [str(root / file.path) for file in files]
+def _names(table: str, files: Iterable[StagedFile]) -> list[str]:
+    return [f"{table}/{file.path}" for file in files]

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import suppress
 
 from ecom_analytics.config import Settings
 from ecom_analytics.disk import told_when_full
-from ecom_analytics.errors import AccountingError, BusyError, RestageError
+from ecom_analytics.errors import AccountingError, BusyError, EcomError, RestageError
 from ecom_analytics.lake import Batch, batches
 from ecom_analytics.progress import Watcher, ignore
 from ecom_analytics.reports import StageReport
 from ecom_analytics.staging.attempt import Attempt
-from ecom_analytics.staging.state import State, account, load, properties, staged_root
-from ecom_analytics.staging.tables import commit, open_table
+from ecom_analytics.staging.places import open_place
+from ecom_analytics.staging.scratch import scratch_folder, sweep_scratch
+from ecom_analytics.staging.state import State, account, load, properties, version_of
+from ecom_analytics.staging.sweep import sweep
+from ecom_analytics.staging.tables import open_table
 from ecom_analytics.storages import open_storage
 
 ATTEMPTS = 5
@@ -44,7 +44,7 @@ class Stager:
     def __init__(self, settings: Settings | None = None, *, watch: Watcher = ignore) -> None:
         self.settings = settings or Settings()
         self._watch = watch
-        self._root = staged_root(self.settings)
+        self._place = open_place(self.settings)
 
     def stage(self) -> StageReport:
         """Stage every batch that is not staged yet; do nothing if there is none.
@@ -61,56 +61,64 @@ class Stager:
         started = time.perf_counter()
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return self._stage(started)
+                with self._place.hold():
+                    return self._stage(started)
             except BusyError:
                 if attempt == ATTEMPTS:
                     raise
         raise AssertionError("unreachable")
 
     def _stage(self, started: float) -> StageReport:
-        state = load(self._root)
+        state = load(self._place)
         self._refuse_changed_settings(state)
-        self._remove_superseded(state)
         staged = set(zip(state.batches["source"].to_pylist(), state.batches["batch_id"].to_pylist(), strict=True))
-        new = [b for b in self._batches() if (b.source, b.batch_id) not in staged]
+        new = list(batches(open_storage(self.settings.lake, self.settings), known=staged))
         if not new:
+            self._clean_up(state)
             return _report(state, started, new=[], days=0, stage_id=None)
         stage_id = f"{state.version + 1:08d}-{uuid.uuid4().hex}"
         attempt = Attempt(self.settings, self._watch, state, stage_id, new)
         try:
-            with told_when_full(self._root), _scratch(self.settings) as scratch:
+            with told_when_full(self._place.address), scratch_folder(self.settings.warehouse) as scratch:
                 judged = attempt.compute(scratch)
                 attempt.commit(judged)
-        except BaseException:
-            attempt.undo()
+        except BaseException as error:
+            with suppress(EcomError, OSError):  # what is left of it, a later stage sweeps
+                attempt.undo()
+            if isinstance(error, Exception) and self._overtaken(state):
+                raise BusyError("another stager committed meanwhile", hint="run the stage again") from error
             raise
-        after = load(self._root)
-        self._remove_superseded(after)
+        after = load(self._place)
+        self._clean_up(after)
         return _report(after, started, new=new, days=len(judged.days), stage_id=stage_id)
 
-    def _batches(self) -> list[Batch]:
-        return list(batches(open_storage(self.settings.lake, self.settings)))
+    def _overtaken(self, state: State) -> bool:
+        """Whether another stager has committed since: what it removed may be what this one missed."""
+        with suppress(EcomError):
+            return version_of(open_table(self._place, "events")) != state.version
+        return False
+
+    def _clean_up(self, state: State) -> None:
+        """Remove what no longer counts and what never will; if another stager does just that, let it."""
+        sweep_scratch(self.settings.warehouse)
+        with suppress(BusyError):
+            sweep(state)
 
     def _refuse_changed_settings(self, state: State) -> None:
-        if state.events_table is None:
+        events = state.tables["events"]
+        if events is None:
             return
-        made_with = state.events_table.metadata().configuration
+        made_with = events.metadata().configuration
         for key, value in properties(self.settings).items():
             if made_with.get(key, value) != value:
                 raise RestageError(
                     f"the staged events were made with {key.removeprefix('ecom.')} = {made_with[key]}, "
                     f"and now it is {value}",
-                    hint=f"set it back, or delete {self._root} and stage again: the raw files are all kept",
+                    hint=f"set it back, or delete {self._place.address} and stage again: the raw files are all kept",
                     setting=key,
                     was=made_with[key],
                     now=value,
                 )
-
-    def _remove_superseded(self, state: State) -> None:
-        """Take files of duplicates out of their table that a later stage replaced; until then they do not count."""
-        table = open_table(self._root / "duplicates") if state.superseded else None
-        if table is not None:
-            commit(table, "duplicates", [], state.superseded)
 
 
 def _report(state: State, started: float, *, new: Sequence[Batch], days: int, stage_id: str | None) -> StageReport:
@@ -143,14 +151,3 @@ def _report(state: State, started: float, *, new: Sequence[Batch], days: int, st
         seconds=time.perf_counter() - started,
         rejected_by_rule=checked.rejected_by_rule,
     )
-
-
-@contextmanager
-def _scratch(settings: Settings) -> Iterator[Path]:
-    """A folder for working files, gone afterwards."""
-    settings.warehouse.mkdir(parents=True, exist_ok=True)
-    path = Path(tempfile.mkdtemp(prefix=".staging-", dir=settings.warehouse))
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)

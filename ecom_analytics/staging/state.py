@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecom_analytics.config import Settings
-from ecom_analytics.errors import LakeError
-from ecom_analytics.lake import StagedFile
+from ecom_analytics.lake import STAGED, StagedFile
+from ecom_analytics.staging.places import Place, open_place
 from ecom_analytics.staging.tables import STAGE, files_of, open_table, schema
 
 if TYPE_CHECKING:
@@ -51,7 +53,8 @@ class Snapshot:
     version : int
         Number of the last stage; 0 if nothing was ever staged.
     files : list of str
-        Absolute paths of the files of staged events. ``event_date`` is in the path only (``event_date=2026-01-05``).
+        Absolute paths of the files of staged events, or their addresses on S3, from where :func:`local_files` fetches
+        them. ``event_date`` is in the path only (``event_date=2026-01-05``).
     batches : pyarrow.Table
         One row a staged batch.
     account : Account
@@ -65,10 +68,10 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The staged tables as the Stager needs them: open tables, and for each day the files that count."""
+    """The staged tables as the Stager needs them: the tables, and for each day the files that count."""
 
-    root: Path
-    events_table: DeltaTable | None
+    place: Place
+    tables: dict[str, DeltaTable | None]
     version: int
     events: dict[str, list[StagedFile]]
     duplicates: dict[str, list[StagedFile]]
@@ -76,16 +79,6 @@ class State:
     """Files of ``duplicates`` that a later stage replaced but that are not yet removed."""
     batches: pa.Table
     rejected: pa.Table
-
-
-def staged_root(settings: Settings) -> Path:
-    """The folder of the staged tables."""
-    if "://" in settings.lake:
-        raise LakeError(
-            f"staging works on a lake in a local folder, and the lake is {settings.lake}",
-            hint="set lake to a folder; raw files can be ingested to S3, and marts exported to it",
-        )
-    return Path(settings.lake) / "staged"
 
 
 def properties(settings: Settings) -> dict[str, str]:
@@ -97,15 +90,16 @@ def properties(settings: Settings) -> dict[str, str]:
     }
 
 
-def load(root: Path) -> State:
-    """Read the state of the staged tables."""
-    events = open_table(root / "events")
-    counted = {None} if events is None else _Counted(events)
+def load(place: Place) -> State:
+    """Read the state of the staged tables. Within ``place.hold()``."""
+    tables = open_tables(place)
+    events = tables["events"]
+    counted = Counted(events)
     by_day: dict[str, list[StagedFile]] = defaultdict(list)
     for file in files_of(events):
         by_day[str(file.day)].append(file)
     duplicates: dict[str, list[StagedFile]] = defaultdict(list)
-    for file in files_of(open_table(root / "duplicates")):
+    for file in files_of(tables["duplicates"]):
         if file.stage_id in counted:
             duplicates[str(file.day)].append(file)
     superseded = []
@@ -113,39 +107,55 @@ def load(root: Path) -> State:
         newest = max(file.stage_id for file in [*files, *by_day.get(day, [])])
         superseded += [file for file in files if file.stage_id != newest]
         duplicates[day] = [file for file in files if file.stage_id == newest]
-    version = events.transaction_version(STAGE) if events is not None else None
     return State(
-        root=root,
-        events_table=events,
-        version=version or 0,
+        place=place,
+        tables=tables,
+        version=version_of(events),
         events=dict(by_day),
         duplicates={day: files for day, files in duplicates.items() if files},
         superseded=superseded,
-        batches=_counted_rows(root, "batches", counted),
-        rejected=_counted_rows(root, "rejected", counted, columns=["source", "batch_id", "rule"]),
+        batches=_counted_rows(place, "batches", tables["batches"], counted),
+        rejected=_counted_rows(place, "rejected", tables["rejected"], counted, columns=["source", "batch_id", "rule"]),
     )
 
 
-class _Counted:
+def open_tables(place: Place) -> dict[str, DeltaTable | None]:
+    """The staged tables, each as it is now."""
+    if place.in_place:
+        return {name: open_table(place, name) for name in STAGED}
+    place.options()  # found once, for all threads
+    with ThreadPoolExecutor(len(STAGED), "open-staged") as pool:
+        return dict(zip(STAGED, pool.map(lambda name: open_table(place, name), STAGED), strict=True))
+
+
+def version_of(events: DeltaTable | None) -> int:
+    """The number of the last stage."""
+    return (events.transaction_version(STAGE) or 0) if events is not None else 0
+
+
+class Counted:
     """The stages that the events table knows."""
 
-    def __init__(self, events: DeltaTable) -> None:
+    def __init__(self, events: DeltaTable | None) -> None:
         self._events = events
         self._known: dict[str, bool] = {}
 
     def __contains__(self, stage_id: object) -> bool:
+        if self._events is None:
+            return False
         if stage_id not in self._known:
             self._known[str(stage_id)] = self._events.transaction_version(f"{STAGE}/{stage_id}") is not None
         return self._known[str(stage_id)]
 
 
-def _counted_rows(root: Path, table: str, counted: _Counted | set[None], columns: list[str] | None = None) -> pa.Table:
+def _counted_rows(
+    place: Place, name: str, table: DeltaTable | None, counted: Counted, columns: list[str] | None = None
+) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    delta = open_table(root / table)
-    paths = [root / table / file.path for file in files_of(delta) if file.stage_id in counted]
-    kept = pa.schema([f for f in schema(table) if columns is None or f.name in columns])
+    paths = place.paths([f"{name}/{file.path}" for file in files_of(table) if file.stage_id in counted])
+    kept = pa.schema([f for f in schema(name) if columns is None or f.name in columns])
     if not paths:
         return kept.empty_table()
     return pa.concat_tables([pq.read_table(path, columns=columns, partitioning=None) for path in paths]).cast(kept)
@@ -177,9 +187,29 @@ def snapshot(settings: Settings | None = None) -> Snapshot:
     LakeError
         If a staged table cannot be read.
     """
-    state = load(staged_root(settings or Settings()))
-    files = [str(state.root / "events" / f.path) for day in sorted(state.events) for f in state.events[day]]
+    place = open_place(settings or Settings())
+    with place.hold():
+        state = load(place)
+    files = [f"{place.table('events')}/{f.path}" for day in sorted(state.events) for f in state.events[day]]
     return Snapshot(state.version, files, state.batches, account(state))
+
+
+@contextmanager
+def local_files(settings: Settings, staged: Snapshot) -> Iterator[list[str]]:
+    """Local paths of a snapshot's files, in its order, valid while the block runs.
+
+    Raises
+    ------
+    LakeError
+        A file cannot be fetched.
+    """
+    place = open_place(settings)
+    if place.in_place:
+        yield staged.files
+        return
+    folder = place.table("events")
+    with place.hold():
+        yield place.paths([f"events{file.removeprefix(folder)}" for file in staged.files])
 
 
 def rejected(
@@ -203,12 +233,15 @@ def rejected(
     """
     import pyarrow.compute as pc
 
-    root = staged_root(settings or Settings())
-    events = open_table(root / "events")
-    rows = _counted_rows(root, "rejected", {None} if events is None else _Counted(events)).drop_columns(["stage_id"])
+    place = open_place(settings or Settings())
+    with place.hold():
+        tables = open_tables(place)
+        counted = Counted(tables["events"])
+        rows = _counted_rows(place, "rejected", tables["rejected"], counted).drop_columns(["stage_id"])
+        batches = _counted_rows(place, "batches", tables["batches"], counted, columns=["batch_id", "name"])
     if rule is not None:
         rows = rows.filter(pc.equal(rows["rule"], rule))
-    names = {row["batch_id"]: row["name"] for row in snapshot(settings).batches.to_pylist()}
+    names = {row["batch_id"]: row["name"] for row in batches.to_pylist()}
     order = [("source", "ascending"), ("batch_id", "ascending"), ("source_line", "ascending")]
     first = rows.sort_by(order).slice(0, limit).to_pylist()
     return rows.num_rows, [{"name": names[row["batch_id"]], **row} for row in first]

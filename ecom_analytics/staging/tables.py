@@ -15,13 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from ecom_analytics.errors import BusyError, LakeError
+from ecom_analytics.disk import full, is_full
+from ecom_analytics.errors import BusyError, EcomError, LakeError
 from ecom_analytics.events import arrow_schema
 from ecom_analytics.lake import StagedFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
+
+    from ecom_analytics.staging.places import Place
 
 STAGE = "ecom.stage"
 PARTITIONED = ("events", "duplicates")
@@ -49,38 +52,52 @@ def schema(table: str) -> pa.Schema:
     return pa.schema([pa.field(name, kind, nullable=False) for name, kind in names.items()])
 
 
-def open_table(root: Path) -> DeltaTable | None:
-    """The Delta table at ``root``, or None if there is none yet."""
+def open_table(place: Place, name: str) -> DeltaTable | None:
+    """A staged table, or None if there is none yet."""
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
-    if not (root / "_delta_log").is_dir():
+    if not place.may_exist(name):
         return None
     try:
-        return DeltaTable(root)
+        return DeltaTable(place.table(name), storage_options=_options(place))
     except TableNotFoundError:
         return None
     except (DeltaError, OSError, ValueError) as error:
         raise LakeError(
-            f"the staged table {root} cannot be read: {error}",
+            f"the staged table {place.table(name)} cannot be read: {error}",
             hint="if its files were changed by hand, restore them, or delete the folder 'staged' and stage again",
         ) from error
 
 
-def create_table(root: Path, table: str, properties: dict[str, str]) -> DeltaTable:
-    """The Delta table at ``root``, made if it is not there."""
-    from deltalake import DeltaTable, Schema
+def create_table(place: Place, name: str, properties: dict[str, str]) -> DeltaTable:
+    """A staged table, made if it is not there.
 
-    root.mkdir(parents=True, exist_ok=True)
-    DeltaTable.create(
-        root,
-        Schema.from_arrow(schema(table)),
-        mode="ignore",
-        partition_by=["event_date"] if table in PARTITIONED else None,
-        configuration=dict(properties),
-        raise_if_key_not_exists=False,
-    )
-    return DeltaTable(root)
+    Raises
+    ------
+    BusyError
+        Another stager made it at the same time.
+    """
+    from deltalake import DeltaTable, Schema
+    from deltalake.exceptions import CommitFailedError, DeltaError
+
+    if place.in_place:
+        Path(place.table(name)).mkdir(parents=True, exist_ok=True)
+    try:
+        DeltaTable.create(
+            place.table(name),
+            Schema.from_arrow(schema(name)),
+            mode="ignore",
+            partition_by=["event_date"] if name in PARTITIONED else None,
+            configuration=dict(properties),
+            raise_if_key_not_exists=False,
+            storage_options=_options(place),
+        )
+        return DeltaTable(place.table(name), storage_options=_options(place))
+    except CommitFailedError as error:
+        raise _busy(name) from error
+    except (DeltaError, OSError) as error:
+        raise _refused(place.table(name), error) from error
 
 
 def files_of(table: DeltaTable | None) -> list[StagedFile]:
@@ -143,6 +160,25 @@ def commit(
             actions, "append", Schema.from_arrow(schema(name)), partition_by, commit_properties=properties
         )
     except CommitFailedError as error:
-        raise BusyError(
-            f"another writer changed the staged table {name} at the same time", hint="run the stage again"
-        ) from error
+        raise _busy(name) from error
+    except OSError as error:
+        raise _refused(table.table_uri, error) from error
+
+
+def _options(place: Place) -> dict[str, str] | None:
+    options = place.options()
+    return None if options is None else dict(options)
+
+
+def _busy(name: str) -> BusyError:
+    return BusyError(f"another writer changed the staged table {name} at the same time", hint="run the stage again")
+
+
+def _refused(address: str, error: Exception) -> EcomError:
+    """A table that cannot be written."""
+    if is_full(error):
+        return full(address)
+    return LakeError(
+        f"the staged table {address} cannot be written: {error}",
+        hint="check that it is yours to write, and the network; nothing of this stage counts yet: run it again",
+    )

@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from staging.oracle import Event, stage
 
 from ecom_analytics import Ingestor, Settings, Stager
+from ecom_analytics.staging.places import open_place
 from ecom_analytics.staging.state import load
 
 MIDNIGHT = datetime(2026, 3, 29, tzinfo=UTC)  # near the hour that Europe skips
@@ -128,11 +129,11 @@ class Staging(RuleBasedStateMachine):
 
 def staged_rows(settings: Settings) -> tuple[set[object], set[object]]:
     """What the staged tables say, each row once (a row that is there twice fails)."""
-    state = load(Path(settings.lake) / "staged")
+    state = load(open_place(settings))
 
     def read(name: str, query: str) -> set[object]:
         by_day = state.events if name == "events" else state.duplicates
-        paths = [str(state.root / name / f.path) for files in by_day.values() for f in files]
+        paths = state.place.paths([f"{name}/{f.path}" for files in by_day.values() for f in files])
         if not paths:
             return set()
         with duckdb.connect(config={"threads": 1}) as con:

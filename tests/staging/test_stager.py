@@ -151,13 +151,13 @@ def test_a_process_killed_at_any_commit_leaves_what_the_next_stage_makes_whole(p
     code = (
         "import os, signal, sys\n"
         "from ecom_analytics import Settings, Stager\n"
-        "from ecom_analytics.staging import attempt, stager\n"
+        "from ecom_analytics.staging import attempt, sweep\n"
         "commit, point = attempt.commit, sys.argv[2]\n"
         "def killed(table, name, adds, removes=(), **more):\n"
         "    if name == point or (point == 'after' and removes and name == 'duplicates'):\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "    commit(table, name, adds, removes, **more)\n"
-        "attempt.commit = stager.commit = killed\n"
+        "attempt.commit = sweep.commit = killed\n"
         "Stager(Settings(home=sys.argv[1])).stage()\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(settings.home), point], env=os.environ, check=False)

@@ -1,0 +1,110 @@
+"""A stage is killed at random points, on a folder and on S3; the next one ends as if nothing had been."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crashes import warm_process
+from s3_server import *  # noqa: F403
+from staged_rows import ingest, left_of_the_dead, staged_rows
+
+from ecom_analytics import Settings, Stager
+from ecom_analytics.staging import snapshot
+
+POINTS = {"folder": 32, "s3": 18}
+"""The more where it costs less."""
+SEED = 20261123
+
+NEW = {
+    "web": ["2026-01-05T23:50:00Z,view,v,p,", "2026-01-05T23:50:00Z,view,v,p,", "2026-01-06T00:05:00Z,view,v,p,x",
+            "2026-01-08T10:00:00Z,purchase,w,p,", "nonsense,view,v,p,"],
+    "app": ["2026-01-06T10:00:00Z,view,v,p,", "2026-01-06T10:00:00Z,view,v,p,", "cut short"],
+}  # fmt: skip
+LATE = {
+    "web": ["2026-01-05T23:30:00Z,view,v,q,", "2026-01-06T00:01:00Z,view,v,q,x", "2026-01-05T23:50:00Z,view,v,p,",
+            "no"],
+    "app": ["2026-01-06T09:40:00Z,view,v,q,", "2026-01-07T09:00:00Z,view,u,q,"],
+}  # fmt: skip
+
+
+class Lakes:
+    """Makes lakes alike: nothing staged yet (``first``), or one stage done and late files to stage (``late``)."""
+
+    def __init__(
+        self, folder: Path, make: Callable[[str], Settings], copy: Callable[[Settings, Settings], None]
+    ) -> None:
+        self._make = make
+        self._copy = copy
+        self.models = {kind: make(kind) for kind in ("first", "late")}
+        self.wanted: dict[str, Any] = {}
+        for kind, settings in self.models.items():
+            for source, rows in NEW.items():
+                ingest(settings, folder, f"{source}.csv", rows, source)
+            if kind == "late":
+                Stager(settings).stage()
+                for source, rows in LATE.items():
+                    ingest(settings, folder, f"{source}-late.csv", rows, source)
+            clean = self.new(kind, f"{kind}-clean")
+            Stager(clean).stage()
+            self.wanted[kind] = staged_rows(clean)
+
+    def new(self, kind: str, name: str) -> Settings:
+        settings = self._make(name)
+        self._copy(self.models[kind], settings)
+        return settings
+
+
+@pytest.fixture
+def lakes(request: pytest.FixtureRequest, tmp_path: Path) -> Lakes:
+    def local(name: str) -> Settings:
+        return Settings(home=tmp_path / name)
+
+    def copy_folder(one: Settings, other: Settings) -> None:
+        shutil.copytree(one.lake, other.lake)
+
+    if request.param == "folder":
+        return Lakes(tmp_path, local, copy_folder)
+    import boto3
+
+    bucket, endpoint = request.getfixturevalue("s3_bucket"), request.getfixturevalue("s3_endpoint")
+    client = boto3.client("s3", endpoint_url=endpoint)
+
+    def on_s3(name: str) -> Settings:
+        return Settings(home=tmp_path / name, lake=f"s3://{bucket}/{name}", s3_endpoint_url=endpoint)
+
+    def copy_prefix(one: Settings, other: Settings) -> None:
+        start, end = (f"{settings.lake.rpartition('/')[2]}/" for settings in (one, other))
+        for entry in client.list_objects_v2(Bucket=bucket, Prefix=start)["Contents"]:
+            key = entry["Key"]
+            client.copy_object(Bucket=bucket, Key=end + key[len(start) :], CopySource={"Bucket": bucket, "Key": key})
+
+    return Lakes(tmp_path, on_s3, copy_prefix)
+
+
+@pytest.mark.parametrize("lakes", ["folder", "s3"], indirect=True)
+def test_a_stage_killed_anywhere_is_made_whole_by_the_next_one(lakes: Lakes, request: pytest.FixtureRequest) -> None:
+    points = POINTS[request.node.callspec.params["lakes"]]
+    chance = random.Random(SEED)
+    killed = 0
+    with warm_process() as run:
+        calls = {kind: run(lakes.new(kind, f"{kind}-counted"), call=0) for kind in lakes.models}
+        for point in range(points):
+            kind = chance.choice(sorted(lakes.models))
+            how: dict[str, Any] = {"seconds": chance.uniform(0.05, 0.6)}
+            if point % 3:
+                how = {"call": chance.randint(1, calls[kind] or 0), "after": chance.random() < 0.5}
+            settings = lakes.new(kind, f"{kind}-{point}")
+            killed += run(settings, **how) is None
+            if point % 5 == 0:
+                assert snapshot(settings).account.adds_up, (kind, how)
+            Stager(settings).stage()
+            assert staged_rows(settings) == lakes.wanted[kind], (kind, how)
+            assert not left_of_the_dead(settings), (kind, how)
+            scratch = [path.name for path in settings.warehouse.glob(".*")] if settings.warehouse.exists() else []
+            assert not scratch, (kind, how)
+    assert killed >= points * 0.7, killed
