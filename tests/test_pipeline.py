@@ -230,6 +230,7 @@ def test_a_changed_session_rule_is_refused_with_the_way_out(shop: tuple[Settings
     assert "stage again" in caught.value.hint
 
 
+@pytest.mark.parametrize("s3_server", ["moto"], indirect=True)
 def test_a_lake_on_s3_gives_the_marts_of_a_local_one(
     shop: tuple[Settings, Path], s3_bucket: str, s3_endpoint: str, tmp_path: Path
 ) -> None:

@@ -87,6 +87,7 @@ def lakes(request: pytest.FixtureRequest, tmp_path: Path) -> Lakes:
 
 
 @pytest.mark.parametrize("lakes", ["folder", "s3"], indirect=True)
+@pytest.mark.parametrize("s3_server", ["ministack"], indirect=True)
 def test_a_stage_killed_anywhere_is_made_whole_by_the_next_one(lakes: Lakes, request: pytest.FixtureRequest) -> None:
     points = POINTS[request.node.callspec.params["lakes"]]
     chance = random.Random(SEED)

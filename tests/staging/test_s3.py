@@ -26,6 +26,8 @@ LATE = ["2026-01-05T23:30:00Z,view,v,q,", "2026-01-06T00:01:00Z,view,v,q,x", "br
 NO_HTTPFS = "no httpfs extension of DuckDB's version is installed"
 needs_httpfs = pytest.mark.skipif(httpfs.extension_file() is None, reason=NO_HTTPFS)
 
+with_moto = pytest.mark.parametrize("s3_server", ["moto"], indirect=True)
+
 
 @pytest.fixture
 def on_s3(s3_bucket: str, s3_endpoint: str, tmp_path: Path) -> Settings:
@@ -78,6 +80,7 @@ def test_a_lake_on_s3_is_staged_as_a_local_one(
     assert staged_rows(settings)["duplicates"]
 
 
+@with_moto
 def test_what_was_staged_here_is_not_fetched_again(on_s3: Settings, tmp_path: Path, fetched: list[str]) -> None:
     ingest(on_s3, tmp_path, "first.csv", FIRST)
     Stager(on_s3).stage()
@@ -89,6 +92,7 @@ def test_what_was_staged_here_is_not_fetched_again(on_s3: Settings, tmp_path: Pa
     assert [path.name for path in on_s3.warehouse.iterdir()] == [], "the scratch folder is gone"
 
 
+@with_moto
 def test_a_stage_that_has_nothing_to_do_writes_nothing(on_s3: Settings, tmp_path: Path) -> None:
     assert Stager(on_s3).stage().records == 0
     assert objects(on_s3) == []
@@ -100,6 +104,7 @@ def test_a_stage_that_has_nothing_to_do_writes_nothing(on_s3: Settings, tmp_path
     assert objects(on_s3) == before
 
 
+@with_moto
 def test_snapshot_and_rejected_tell_of_a_lake_on_s3(on_s3: Settings, tmp_path: Path) -> None:
     ingest(on_s3, tmp_path, "first.csv", FIRST)
     Stager(on_s3).stage()
@@ -167,6 +172,7 @@ def test_a_commit_of_another_stager_before_the_tables_are_opened_is_seen(
     assert snapshot(settings).account.records == len(FIRST)
 
 
+@with_moto
 def test_a_stager_whose_files_another_one_swept_computes_anew(
     on_s3: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,12 +191,14 @@ def test_a_stager_whose_files_another_one_swept_computes_anew(
     assert snapshot(on_s3).account.records == len(FIRST)
 
 
+@with_moto
 def test_a_bucket_that_is_not_there_is_told(on_s3: Settings) -> None:
     with pytest.raises(LakeError, match="nowhere") as caught:
         Stager(on_s3.model_copy(update={"lake": "s3://nowhere/lake"})).stage()
     assert caught.value.hint
 
 
+@with_moto
 def test_a_staged_file_that_someone_deleted_is_named(on_s3: Settings, tmp_path: Path) -> None:
     ingest(on_s3, tmp_path, "first.csv", FIRST)
     Stager(on_s3).stage()
@@ -202,6 +210,7 @@ def test_a_staged_file_that_someone_deleted_is_named(on_s3: Settings, tmp_path: 
         pass
 
 
+@with_moto
 @needs_httpfs
 def test_no_error_of_duckdb_shows_credentials(
     settings: Settings, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -245,6 +254,7 @@ def test_duckdb_is_told_where_the_bucket_is(options: dict[str, str], wanted: dic
     assert httpfs._secret("shop", options) == {"SCOPE": "s3://shop"} | wanted
 
 
+@with_moto
 def test_memory_of_uploads_is_bounded(on_s3: Settings, tmp_path: Path) -> None:
     """Files larger than a part go one by one, in parts; they arrive whole."""
     from ecom_analytics.staging.places import open_place
