@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from ecom_analytics.errors import InputError, TruncatedError
+from ecom_analytics.errors import InputError, TruncatedError, UnknownFormatError
 from ecom_analytics.ingest.files import LocalFile, Opens, unreadable
 from ecom_analytics.protocols import Layout
 from ecom_analytics.reading.compression import Decompressed, compression_of
@@ -17,6 +17,15 @@ from ecom_analytics.reading.sample import PARQUET, RECORDS, SAMPLE, Sample, samp
 
 if TYPE_CHECKING:
     from ecom_analytics.config import Settings
+
+_OTHERS = {
+    b"PK\x03\x04": "a zip archive or a spreadsheet",
+    b"BZh9": "compressed with bzip2",
+    b"\xfd7zXZ\0": "compressed with xz",
+    b"\x04\x22\x4d\x18": "compressed with lz4",
+    b"Obj\x01": "an Avro file",
+}
+"""What files begin with that are known and cannot be read."""
 
 CHECKED = 16 << 20
 """Bytes of a local compressed file that is read to its end when it is ingested, so that damage is told at once."""
@@ -71,6 +80,11 @@ def look(path: Opens, settings: Settings | None = None) -> Sample:
             compression = compression_of(cast(io.BufferedReader, stream).peek(4)[:4])
             text = decompressed(stream, path)
             data, loss = _first(text)
+            for magic, what in _OTHERS.items():
+                if data.startswith(magic):
+                    raise UnknownFormatError(
+                        f"{str(path)!r} is {what}", hint="unpack it, then ingest what is in it", path=str(path)
+                    )
             if data.startswith(PARQUET):
                 return _parquet(path, compression)
             try:
