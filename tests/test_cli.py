@@ -126,6 +126,44 @@ def test_a_terminal_sees_a_sum_and_no_json(folder: Path, tmp_path: Path) -> None
     assert '"event"' not in seen
 
 
+def test_explain_shows_what_a_file_is_taken_for_and_writes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(
+        "timestamp;visitorid;event;itemid;transactionid;colour\n1433221332117;7;view;355908;;x\n1;2\n".encode("utf-16")
+    )
+    (tmp_path / "b.json").write_text("[1]")
+    done = call("ingest", "--explain", "a.csv", "b.json", cwd=tmp_path)
+    first, second = (json.loads(line) for line in done.stdout.splitlines()[:2])
+    assert (first["source_format"], first["encoding"], first["delimiter"]) == ("retailrocket", "utf-16-le", ";")
+    assert (first["new_columns"], first["events"][0]["visitor_id"]) == (["colour"], "7")
+    assert first["rejected"][0]["rule"] == "too_few_fields"
+    assert "b.json" in second["problem"]
+    assert report(done)["refused"] == 1
+    code, seen = on_a_terminal("ingest", "--explain", "a.csv", "b.json", cwd=tmp_path)
+    assert code == 0
+    shown = ["semicolon between fields, utf-16-le, a header", "retailrocket 1", "new columns  colour"]
+    for part in [*shown, "line 2: event_ts", "line 3 rejected: too_few_fields", "2 files, of which 1 would be refused"]:
+        assert part in seen
+    assert not (tmp_path / "ecom-data").exists()
+
+
+def test_ingest_says_in_a_line_what_differs(tmp_path: Path) -> None:
+    head, row = "timestamp,visitorid,event,itemid,transactionid", "1433221332117,7,view,355908,"
+    (tmp_path / "usual.csv").write_text(f"{head}\n{row}\n")
+    (tmp_path / "new.csv").write_text(f"{head},colour\n{row},x\n")
+    assert "know" not in on_a_terminal("ingest", "usual.csv", cwd=tmp_path)[1]
+    assert "1 file: retailrocket does not know colour" in on_a_terminal("ingest", "new.csv", cwd=tmp_path)[1]
+    assert "know" not in on_a_terminal("ingest", "new.csv", cwd=tmp_path)[1]  # it was told
+
+
+def test_layout_options_reach_staging(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("event_ts/event_type/visitor_id\n2024-01-01T00:00:00Z/view/é\n".encode("latin-1"))
+    report(call("ingest", "a.csv", "--encoding", "latin-1", "--delimiter", "/", "--header", "yes", cwd=tmp_path))
+    assert report(call("stage", cwd=tmp_path))["staged"] == 1
+    refused = call("ingest", "a.csv", "--encoding", "latin-99", cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "setting 'encoding' has the bad value 'latin-99'" in refused.stderr
+
+
 def test_plugins_are_listed(tmp_path: Path) -> None:
     found = report(call("plugins", cwd=tmp_path))
     assert {"canonical", "retailrocket"} <= set(found["source_formats"])

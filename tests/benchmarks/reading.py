@@ -2,8 +2,8 @@
 
     python tests/benchmarks/reading.py --events 2756101 --rounds 3
 
-Ours is what staging reads with: every record has its line, every broken one its raw text, and the counts add up. DuckDB's
-is a plain ``read_csv`` without any of that, in one thread as ours, and on all threads beside it. The dirty file has the
+Ours is what staging reads with: every record has its line, every broken one its raw text, and the counts add up.
+DuckDB's is a plain ``read_csv`` without any of that, in one thread and in two. The dirty file has the
 generator's default mix of faults; the dirtiest has a stray quote, a line end within quotes and a broken line in every
 block. Each program runs in turn, several rounds; ratios are of medians.
 """
