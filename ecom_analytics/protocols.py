@@ -142,6 +142,48 @@ class SourceFormat(Protocol):
 
 
 @runtime_checkable
+class ProductFormat(Protocol):
+    """How a file about products looks. Its rows go to the staged table ``products``, never among the events."""
+
+    name: str
+    kind: Literal["products"]
+    capabilities: frozenset[str]
+    """The columns of ``products`` (see :mod:`ecom_analytics.catalogue`) that this format can fill."""
+
+    def detect(self, sample: bytes) -> float:
+        """As of a :class:`SourceFormat`."""
+
+    def read(self, engine: Engine, files: Sequence[RawFile]) -> ir.Table:
+        """As of a :class:`SourceFormat`."""
+
+    def to_products(self, raw: ir.Table) -> ir.Table:
+        """The columns of ``products`` that the format can fill, plus ``reject_rule`` and ``reject_message``.
+
+        A row holds since ``valid_from`` (UTC, without a zone), or always. A NULL says nothing about the product.
+        ``batch_id``, ``source`` and ``source_line`` are passed through.
+        """
+
+
+@runtime_checkable
+class CategoryFormat(Protocol):
+    """How a file of categories looks. Its rows go to the staged table ``categories``."""
+
+    name: str
+    kind: Literal["categories"]
+    capabilities: frozenset[str]
+    """The columns of ``categories`` that this format can fill."""
+
+    def detect(self, sample: bytes) -> float:
+        """As of a :class:`SourceFormat`."""
+
+    def read(self, engine: Engine, files: Sequence[RawFile]) -> ir.Table:
+        """As of a :class:`SourceFormat`."""
+
+    def to_categories(self, raw: ir.Table) -> ir.Table:
+        """As :meth:`ProductFormat.to_products`, for the columns of ``categories``."""
+
+
+@runtime_checkable
 class Engine(Protocol):
     """One connection for Ibis, and what differs between engines behind it."""
 

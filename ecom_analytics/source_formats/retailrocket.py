@@ -19,6 +19,8 @@ _MILLIS = r"^[0-9]{1,15}(\.0+)?$"
 _FIRST, _LAST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+BAD_TIMESTAMP = "timestamp is not in milliseconds since 1970, from 1990 to 2099: "
+
 
 class RetailRocket:
     """Times are milliseconds since 1970; ids are integers, at times written as ``14418.0`` by other tools.
@@ -48,10 +50,7 @@ class RetailRocket:
 
     def timestamp(self, text: str) -> datetime | None:
         """The time that ``text`` in :attr:`timestamp_column` means, or None."""
-        if not re.fullmatch(_MILLIS, text):
-            return None
-        at = _EPOCH + timedelta(milliseconds=int(text.partition(".")[0]))
-        return at if _FIRST <= at < _LAST else None
+        return time_of(text)
 
     def read(self, engine: Engine, files: Sequence[RawFile]) -> ir.Table:
         self._engine = engine
@@ -61,15 +60,13 @@ class RetailRocket:
         import ibis
 
         assert self._engine is not None, "read() comes first"
-        millis = raw.timestamp.re_search(_MILLIS).ifelse(raw.timestamp.re_replace(r"\.0+$", ""), ibis.null(str))
-        in_range = millis.cast("int64").between(_millis(_FIRST), _millis(_LAST) - 1)
         events = raw.select(
             *ORIGIN,
-            event_ts=self._engine.timestamp_from_millis(in_range.ifelse(millis.cast("int64"), ibis.null("int64"))),
+            event_ts=self._engine.timestamp_from_millis(millis_of(raw.timestamp)),
             event_type=raw.event.cases(*_EVENTS.items(), else_=ibis.null(str)),
-            visitor_id=_id(raw.visitorid),
-            product_id=_id(raw.itemid),
-            transaction_id=_id(raw.transactionid),
+            visitor_id=identifier(raw.visitorid),
+            product_id=identifier(raw.itemid),
+            transaction_id=identifier(raw.transactionid),
             raw_timestamp=raw.timestamp,
             raw_event=raw.event,
         )
@@ -77,7 +74,7 @@ class RetailRocket:
             (
                 events.event_ts.isnull(),
                 "bad_timestamp",
-                "timestamp is not in milliseconds since 1970, from 1990 to 2099: " + events.raw_timestamp.fill_null(""),
+                BAD_TIMESTAMP + events.raw_timestamp.fill_null(""),
             ),
             (
                 events.event_type.isnull(),
@@ -95,11 +92,33 @@ class RetailRocket:
         return with_rules(events, rules).drop("raw_timestamp", "raw_event")
 
 
-def _millis(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(milliseconds=1)
+def time_of(text: str) -> datetime | None:
+    """The time that milliseconds since 1970 mean, or None.
+
+    Examples
+    --------
+    >>> time_of("1433221332117").isoformat()
+    '2015-06-02T05:02:12.117000+00:00'
+    """
+    if not re.fullmatch(_MILLIS, text):
+        return None
+    at = _EPOCH + timedelta(milliseconds=int(text.partition(".")[0]))
+    return at if _FIRST <= at < _LAST else None
 
 
-def _id(column: ir.StringColumn) -> ir.StringColumn:
+def millis_of(column: ir.StringColumn) -> ir.IntegerColumn:
+    """Milliseconds since 1970 out of text; NULL for what :func:`time_of` knows no time of."""
+    import ibis
+
+    millis = column.re_search(_MILLIS).ifelse(column.re_replace(r"\.0+$", ""), ibis.null(str)).cast("int64")
+    return millis.between(_millis(_FIRST), _millis(_LAST) - 1).ifelse(millis, ibis.null("int64"))
+
+
+def identifier(column: ir.StringColumn) -> ir.StringColumn:
     """An id as written, less the ``.0`` that a float column leaves; never rounded, for it never becomes a number."""
     as_float = column.contains(".") & column.re_search(r"^[0-9]+\.0+$")
     return as_float.ifelse(column.re_replace(r"\.0+$", ""), column)
+
+
+def _millis(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(milliseconds=1)

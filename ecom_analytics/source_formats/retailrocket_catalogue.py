@@ -1,0 +1,122 @@
+"""RetailRocket's files beside the events: ``item_properties_part1.csv``, ``…_part2.csv`` and ``category_tree.csv``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from ecom_analytics.protocols import Engine, RawFile
+from ecom_analytics.source_formats.common import ORIGIN, Rule, header_of, with_rules
+from ecom_analytics.source_formats.retailrocket import BAD_TIMESTAMP, identifier, millis_of, time_of
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+_ITEM_COLUMNS = ("timestamp", "itemid", "property", "value")
+_TREE_COLUMNS = ("categoryid", "parentid")
+
+
+class RetailRocketItems:
+    """``timestamp,itemid,property,value``: what a property of a product was from that time on.
+
+    ``categoryid`` is the product's category and ``available`` (0 or 1) whether it could be had. Every other property
+    is kept under its own name, with its value as written: they are hashed.
+    """
+
+    name = "retailrocket_items"
+    kind: Literal["products"] = "products"
+    capabilities: ClassVar[frozenset[str]] = frozenset({"category", "available", "property", "value"})
+    timestamp_column = "timestamp"
+
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+
+    def detect(self, sample: bytes) -> float:
+        """1 if the header has all columns of the format.
+
+        Examples
+        --------
+        >>> RetailRocketItems().detect(b"timestamp,itemid,property,value\\n")
+        1.0
+        """
+        return 1.0 if set(_ITEM_COLUMNS) <= set(header_of(sample)) else 0.0
+
+    def timestamp(self, text: str) -> datetime | None:
+        """The time that ``text`` in :attr:`timestamp_column` means, or None."""
+        return time_of(text)
+
+    def read(self, engine: Engine, files: Sequence[RawFile]) -> ir.Table:
+        self._engine = engine
+        return engine.read_delimited(files, _ITEM_COLUMNS)
+
+    def to_products(self, raw: ir.Table) -> ir.Table:
+        import ibis
+
+        assert self._engine is not None, "read() comes first"
+        text = ibis.null(str)
+        value = identifier(raw.value)
+        available = value.cases(("1", True), ("0", False), else_=ibis.null("boolean"))
+        is_other = ~raw.property.isin(["categoryid", "available"])
+        products = raw.select(
+            *ORIGIN,
+            product_id=identifier(raw.itemid),
+            valid_from=self._engine.timestamp_from_millis(millis_of(raw.timestamp)),
+            category=(raw.property == "categoryid").ifelse(value, text),
+            available=(raw.property == "available").ifelse(available, ibis.null("boolean")),
+            property=is_other.ifelse(raw.property, text),
+            value=is_other.ifelse(raw.value, text),
+            raw_timestamp=raw.timestamp,
+            raw_property=raw.property,
+            raw_value=raw.value,
+        )
+        said = products.raw_value.fill_null("")
+        rules: list[Rule] = [
+            (products.valid_from.isnull(), "bad_timestamp", BAD_TIMESTAMP + products.raw_timestamp.fill_null("")),
+            (products.product_id.isnull(), "missing_product_id", "itemid is empty"),
+            (products.raw_property.isnull(), "missing_property", "property is empty"),
+            (
+                (products.raw_property == "categoryid") & products.category.isnull(),
+                "missing_category",
+                "the value of categoryid is empty",
+            ),
+            (
+                (products.raw_property == "available") & products.available.isnull(),
+                "bad_availability",
+                "available is neither 0 nor 1: " + said,
+            ),
+        ]
+        return with_rules(products, rules).drop("raw_timestamp", "raw_property", "raw_value")
+
+
+class RetailRocketCategories:
+    """``categoryid,parentid``: the category above each category; a root has none."""
+
+    name = "retailrocket_categories"
+    kind: Literal["categories"] = "categories"
+    capabilities: ClassVar[frozenset[str]] = frozenset({"parent_id"})
+
+    def detect(self, sample: bytes) -> float:
+        """1 if the header has both columns of the format.
+
+        Examples
+        --------
+        >>> RetailRocketCategories().detect(b"categoryid,parentid\\n")
+        1.0
+        """
+        return 1.0 if set(_TREE_COLUMNS) <= set(header_of(sample)) else 0.0
+
+    def read(self, engine: Engine, files: Sequence[RawFile]) -> ir.Table:
+        return engine.read_delimited(files, _TREE_COLUMNS)
+
+    def to_categories(self, raw: ir.Table) -> ir.Table:
+        categories = raw.select(*ORIGIN, category_id=identifier(raw.categoryid), parent_id=identifier(raw.parentid))
+        rules: list[Rule] = [
+            (categories.category_id.isnull(), "missing_category_id", "categoryid is empty"),
+            (
+                categories.category_id == categories.parent_id,
+                "category_below_itself",
+                "a category is its own parent: " + categories.category_id.fill_null(""),
+            ),
+        ]
+        return with_rules(categories, rules)
