@@ -33,3 +33,19 @@
         else {{ sum }}
     end
 {%- endmacro %}
+
+{# How many levels of categories there can be, the root's among them. #}
+{% macro category_levels() %}{{ return(10) }}{% endmacro %}
+
+{# Before and after any time that staging lets through; bounds of what holds always. #}
+{% macro always(bound) -%}
+    cast('{{ {"from": "1000-01-01", "to": "9999-01-01"}[bound] }} 00:00:00+00' as {{ ecom_analytics.type_instant() }})
+{%- endmacro %}
+
+{# The condition that what is known of a product (int_product_history) is so at a time. #}
+{% macro known_at(known, row, time) -%}
+    {{ row }}.source = {{ known }}.source
+    and {{ row }}.product_id = {{ known }}.product_id
+    and {{ time }} >= {{ known }}.valid_from
+    and {{ time }} < {{ known }}.valid_to
+{%- endmacro %}

@@ -1,4 +1,4 @@
-"""What the dbt models ``stg_events`` and ``stg_batches`` select: the staged files, as SQL text.
+"""What the dbt models of staging select: the staged files, as SQL text.
 
 The views are DuckDB's; on another engine other staging models take their place.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ecom_analytics.catalogue import CATALOGUE
 from ecom_analytics.events import COLUMNS, IDENTITY
 
 if TYPE_CHECKING:
@@ -19,15 +20,24 @@ _TYPES = {
     "decimal": "DECIMAL(18, 4)",
     "timestamp": "TIMESTAMP WITH TIME ZONE",
     "date": "DATE",
+    "boolean": "BOOLEAN",
 }
 
 
 class Staged:
     """The staged files that a build reads: paths of Parquet files, and (id, name) of each batch."""
 
-    def __init__(self, files: Sequence[str], batches: Sequence[tuple[str, str]]) -> None:
+    def __init__(
+        self,
+        files: Sequence[str],
+        batches: Sequence[tuple[str, str]],
+        products: Sequence[str] = (),
+        categories: Sequence[str] = (),
+    ) -> None:
         self.files = list(files)
         self.batches = [(str(batch), str(name)) for batch, name in batches]
+        self.products = list(products)
+        self.categories = list(categories)
 
 
 _given: Staged | None = None
@@ -68,6 +78,21 @@ def events_query(files: Sequence[str]) -> str:
             "hive_partitioning = true, hive_types = {'event_date': 'DATE'})"
         )
     return f"SELECT {columns}, {_event_key()} AS event_key, {_session_id()} AS session_id FROM ({rows}) AS events"
+
+
+def catalogue_query(table: str, files: Sequence[str]) -> str:
+    """SELECT all staged rows of a table of the catalogue, ``products`` or ``categories``.
+
+    Examples
+    --------
+    >>> catalogue_query("categories", []).startswith("SELECT CAST(NULL AS VARCHAR) AS category_id")
+    True
+    """
+    if not files:
+        empty = ", ".join(f"CAST(NULL AS {_TYPES[column.type]}) AS {column.name}" for column in CATALOGUE[table])
+        return f"SELECT {empty} WHERE false"
+    columns = ", ".join(column.name for column in CATALOGUE[table])
+    return f"SELECT {columns} FROM read_parquet([{', '.join(_text(path) for path in files)}])"
 
 
 def batches_query(batches: Sequence[tuple[str, str]]) -> str:

@@ -25,3 +25,13 @@
 {% macro money(expression) %}cast({{ expression }} as {{ ecom_analytics.type_money() }}){% endmacro %}
 {% macro type_money() %}decimal(18, 4){% endmacro %}
 {% macro whole(expression) %}cast({{ expression }} as {{ dbt.type_bigint() }}){% endmacro %}
+
+{# The last value of a column so far that is not NULL; `over` follows. #}
+{% macro last_known(column) %}{{ return(adapter.dispatch("last_known", "ecom_analytics")(column)) }}{% endmacro %}
+{% macro default__last_known(column) %}last_value({{ column }}) ignore nulls{% endmacro %}
+{% macro duckdb__last_known(column) %}last_value({{ column }} ignore nulls){% endmacro %}
+
+{# The type of a point in time. #}
+{% macro type_instant() %}{{ return(adapter.dispatch("type_instant", "ecom_analytics")()) }}{% endmacro %}
+{% macro default__type_instant() %}timestamp{% endmacro %}
+{% macro duckdb__type_instant() %}timestamp with time zone{% endmacro %}

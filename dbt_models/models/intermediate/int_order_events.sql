@@ -23,6 +23,8 @@ with order_events as (
         unit_price,
         {{ ecom_analytics.try_money("quantity * unit_price") }} as revenue,
         currency,
+        category,
+        brand,
         source_item,
         batch_id,
         source_line

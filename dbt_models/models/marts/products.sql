@@ -23,13 +23,35 @@ sold as (
     from {{ ref("transaction_lines") }}
     where product_id is not null
     group by source, product_id
+),
+
+-- What the catalogue says of a product is taken as of the last event of its source.
+last_events as (
+    select source, max(last_event_ts) as last_event_ts
+    from {{ ref("int_event_days") }}
+    group by source
+),
+
+described as (
+    select known.*
+    from {{ ref("int_product_history") }} as known
+    inner join last_events
+        on
+            known.source = last_events.source
+            and last_events.last_event_ts >= known.valid_from
+            and last_events.last_event_ts < known.valid_to
 )
 
 select
     viewed.source,
     viewed.product_id,
-    attributes.category,
-    attributes.brand,
+    described.name,
+    coalesce(attributes.category, described.category) as category,
+    paths.path as category_path,
+    coalesce(attributes.brand, described.brand) as brand,
+    described.list_price,
+    described.list_currency,
+    described.available,
     viewed.views,
     viewed.add_to_carts,
     viewed.purchases,
@@ -46,4 +68,9 @@ left join bought on viewed.source = bought.source and viewed.product_id = bought
 left join sold on viewed.source = sold.source and viewed.product_id = sold.product_id
 left join {{ ref("int_product_attributes") }} as attributes
     on viewed.source = attributes.source and viewed.product_id = attributes.product_id
+left join described on viewed.source = described.source and viewed.product_id = described.product_id
+left join {{ ref("int_category_paths") }} as paths
+    on
+        viewed.source = paths.source
+        and coalesce(attributes.category, described.category) = paths.category_id
 left join {{ ref("int_sources") }} as sources on viewed.source = sources.source

@@ -1,14 +1,19 @@
 select
-    source,
-    transaction_id,
-    {{ ecom_analytics.whole("line_number") }} as line_number,
-    product_id,
-    quantity,
-    unit_price,
-    revenue,
-    currency,
-    event_ts,
-    batch_id,
-    source_line
-from {{ ref("int_order_events") }}
-where line_number is not null
+    lines.source,
+    lines.transaction_id,
+    {{ ecom_analytics.whole("lines.line_number") }} as line_number,
+    lines.product_id,
+    coalesce(lines.category, known.category) as category,
+    coalesce(lines.brand, known.brand) as brand,
+    known.available,
+    lines.quantity,
+    lines.unit_price,
+    lines.revenue,
+    lines.currency,
+    lines.event_ts,
+    lines.batch_id,
+    lines.source_line
+from {{ ref("int_order_events") }} as lines
+left join {{ ref("int_product_history") }} as known
+    on {{ ecom_analytics.known_at("known", "lines", "lines.event_ts") }}
+where lines.line_number is not null
