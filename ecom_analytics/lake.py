@@ -15,7 +15,7 @@ from typing import Any
 from ecom_analytics.errors import LakeError
 from ecom_analytics.protocols import Layout, Storage
 
-STAGED = ("events", "duplicates", "rejected", "batches")
+STAGED = ("events", "duplicates", "rejected", "batches", "products", "categories")
 """The staged Delta tables, ``<lake>/staged/<name>``."""
 
 _READERS = 16

@@ -136,7 +136,11 @@ class MartBuilder:
                 served = None if force else self._up_to_date(snapshot.version)
                 if served is not None:
                     return results.report(served, built=False, seconds=time.perf_counter() - started)
-                with local_files(self.settings, snapshot) as files, _disk(self._folder):
+                with ExitStack() as held, _disk(self._folder):
+                    files = {
+                        name: held.enter_context(local_files(self.settings, snapshot, name))
+                        for name in ("events", *snapshot.catalogue)
+                    }
                     build = self._build(snapshot, files)
                 self._tell(f"published build {build.build_id}")
                 return results.report(build, built=True, seconds=time.perf_counter() - started)
@@ -165,13 +169,14 @@ class MartBuilder:
         same = served.info.get("staged_version") == staged_version
         return served if same and served.info.get("fingerprint") == project.fingerprint(self.settings) else None
 
-    def _build(self, snapshot: Any, files: list[str]) -> Build:
+    def _build(self, snapshot: Any, files: dict[str, list[str]]) -> Build:
         if self._dbt is None:
             self._start()
         assert self._dbt is not None
         manifest = project.Manifest.read(self._dbt.manifest())
         word = {
-            "files": files,
+            "files": files.pop("events"),
+            "catalogue": files,
             "batches": lake.batch_names(snapshot.batches),
             "vars": project.variables(self.settings),
         }

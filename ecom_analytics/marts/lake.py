@@ -5,7 +5,7 @@ The views are DuckDB's; on another engine other staging models take their place.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ecom_analytics.catalogue import CATALOGUE
@@ -25,19 +25,17 @@ _TYPES = {
 
 
 class Staged:
-    """The staged files that a build reads: paths of Parquet files, and (id, name) of each batch."""
+    """The staged files that a build reads: paths of Parquet files, (id, name) of each batch, and the catalogue's."""
 
     def __init__(
         self,
         files: Sequence[str],
         batches: Sequence[tuple[str, str]],
-        products: Sequence[str] = (),
-        categories: Sequence[str] = (),
+        catalogue: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.files = list(files)
         self.batches = [(str(batch), str(name)) for batch, name in batches]
-        self.products = list(products)
-        self.categories = list(categories)
+        self.catalogue = dict(catalogue or {})
 
 
 _given: Staged | None = None
@@ -80,14 +78,15 @@ def events_query(files: Sequence[str]) -> str:
     return f"SELECT {columns}, {_event_key()} AS event_key, {_session_id()} AS session_id FROM ({rows}) AS events"
 
 
-def catalogue_query(table: str, files: Sequence[str]) -> str:
+def catalogue_query(table: str, catalogue: Mapping[str, Sequence[str]]) -> str:
     """SELECT all staged rows of a table of the catalogue, ``products`` or ``categories``.
 
     Examples
     --------
-    >>> catalogue_query("categories", []).startswith("SELECT CAST(NULL AS VARCHAR) AS category_id")
+    >>> catalogue_query("categories", {}).startswith("SELECT CAST(NULL AS VARCHAR) AS category_id")
     True
     """
+    files = catalogue.get(table)
     if not files:
         empty = ", ".join(f"CAST(NULL AS {_TYPES[column.type]}) AS {column.name}" for column in CATALOGUE[table])
         return f"SELECT {empty} WHERE false"

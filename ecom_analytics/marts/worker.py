@@ -145,7 +145,7 @@ class _Dbt:
 
         from ecom_analytics.marts import lake
 
-        lake.give(lake.Staged(word["files"], word["batches"]))
+        lake.give(lake.Staged(word["files"], word["batches"], word["catalogue"]))
         runner = self._runner(manifest=manifest, callbacks=[_Listener(parent)])
         result = runner.invoke(
             [

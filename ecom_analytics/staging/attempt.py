@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecom_analytics import plugins
+from ecom_analytics.catalogue import CATALOGUE, EVENTS, kind_of
 from ecom_analytics.config import Settings
 from ecom_analytics.errors import AccountingError, BusyError
 from ecom_analytics.lake import STAGED, Batch, StagedFile
@@ -34,9 +35,12 @@ class Attempt:
         self._stage_id = stage_id
         self._new = new
         self._committed = False
-        self._formats: dict[str, SourceFormat] = {
+        self._all_formats: dict[str, Any] = {
             name: plugins.load("source_formats", name)()
             for name in {b.source_format for b in new} | set(state.batches["source_format"].to_pylist())
+        }
+        self._formats: dict[str, SourceFormat] = {
+            name: kind for name, kind in self._all_formats.items() if kind_of(kind) == EVENTS
         }
 
     def compute(self, scratch: Path) -> Judged:
@@ -54,6 +58,7 @@ class Attempt:
             reader = self._reader(engine)
             self._read(engine, present_columns(c for f in self._formats.values() for c in f.capabilities))
             self._rejects.add_broken(engine, list(self._files.values()), self._settings.max_record_lines)
+            self._catalogue = self._stage_catalogue(engine)
             self._rejects.close()
             touched = {
                 day.isoformat(): rows
@@ -127,6 +132,21 @@ class Attempt:
             events = events.mutate(event_date=engine.local_date(events.event_ts, self._settings.timezone))
             engine.execute(f"INSERT INTO parsed BY NAME {engine.backend.compile(events)}")
 
+    def _stage_catalogue(self, engine: DuckDBEngine) -> dict[str, list[StagedFile]]:
+        """Read and write what is known of products."""
+        from ecom_analytics.staging.catalogue import CatalogueStage
+
+        def add_rejects(table: str, files: list[RawFile]) -> None:
+            self._rejects.add_broken(engine, files, self._settings.max_record_lines, table)
+
+        stage = CatalogueStage(engine, self._workshop, self._stage_id)
+        written = {}
+        for table in CATALOGUE:
+            new = [b for b in self._new if kind_of(self._all_formats[b.source_format]) == table]
+            files = [self._files[b.source, b.batch_id] for b in new]
+            written[table] = stage.stage(table, new, files, self._all_formats, add_rejects)
+        return written
+
     def _on_days(self, done: int, left: int) -> None:
         self._watch(Progress("stage", "finding sessions", done, done + left, "days"))
 
@@ -152,12 +172,13 @@ class Attempt:
             "duplicates": judged.duplicates,
             "rejected": [_file(self._rejects.path, self._rejects.rows)] if self._rejects.rows else [],
             "batches": [self._write_batches()],
+            **self._catalogue,
         }
         self._watch(Progress("stage", "committing", None, None))
         self._place.publish([f"{name}/{file.path}" for name, files in new.items() for file in files], self._workshop)
         tables = self._tables()
-        for name in ("duplicates", "rejected", "batches"):
-            if new[name]:
+        for name in new:
+            if new[name] and name != "events":
                 commit(tables[name], name, new[name])
         commit(
             tables["events"],
@@ -174,6 +195,7 @@ class Attempt:
         tables = {
             name: table or create_table(self._place, name, configuration)
             for name, table in open_tables(self._place).items()
+            if name not in CATALOGUE or self._catalogue[name]
         }
         if version_of(tables["events"]) != self._state.version:
             raise BusyError("another stager committed meanwhile", hint="run the stage again")
@@ -187,7 +209,7 @@ class Attempt:
         replaced = [f for day in judged.days for f in self._state.duplicates.get(day, [])]
         total = Account(
             records=before.records + records,
-            staged=before.staged + _rows(judged.events) - _rows(removed),
+            staged=before.staged + _rows(judged.events) - _rows(removed) + sum(map(_rows, self._catalogue.values())),
             duplicates=before.duplicates + _rows(judged.duplicates) - _rows(replaced),
             rejected=before.rejected + self._rejects.rows,
             blank=before.blank + blank,
@@ -235,7 +257,7 @@ class Attempt:
         """Remove what a failed attempt wrote; its rows never counted."""
         if self._committed:
             return
-        for name in ("duplicates", "rejected", "batches"):
+        for name in STAGED[1:]:
             table = open_table(self._place, name)
             rows = [f for f in files_of(table) if f.stage_id == self._stage_id]
             if table is not None and rows:

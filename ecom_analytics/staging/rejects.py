@@ -56,12 +56,14 @@ class RejectFile:
         """Add a record that the reader could not split."""
         self.add(file, bad.line, bad.raw, bad.rule, bad.message)
 
-    def add_broken(self, engine: DuckDBEngine, files: list[RawFile], max_record_lines: int) -> None:
-        """Add the rows of ``parsed`` that break a rule, with their text from the raw batch."""
+    def add_broken(
+        self, engine: DuckDBEngine, files: list[RawFile], max_record_lines: int, table: str = "parsed"
+    ) -> None:
+        """Add the rows of a table that break a rule, with their text from the raw batch."""
         by_batch = {(file.source, file.batch_id): file for file in files}
         query = (
-            "SELECT source, batch_id, source_line, reject_rule, reject_message FROM parsed "
-            "WHERE reject_rule IS NOT NULL ORDER BY source, batch_id, source_line"
+            "SELECT source, batch_id, source_line, reject_rule, reject_message "
+            f"FROM {table} WHERE reject_rule IS NOT NULL ORDER BY source, batch_id, source_line"
         )
         for batch in engine.execute(query).to_arrow_reader(BUFFER):
             for file, rows in _by_file(batch, by_batch):

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ecom_analytics.catalogue import CATALOGUE
 from ecom_analytics.config import Settings
 from ecom_analytics.lake import STAGED, StagedFile
 from ecom_analytics.staging.places import Place, open_place
@@ -58,12 +59,15 @@ class Snapshot:
     batches : pyarrow.Table
         One row a staged batch.
     account : Account
+    catalogue : dict
+        The files of ``products`` and of ``categories``, in the same way.
     """
 
     version: int
     files: list[str]
     batches: pa.Table
     account: Account
+    catalogue: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,8 @@ class State:
     """Files of ``duplicates`` that a later stage replaced but that are not yet removed."""
     batches: pa.Table
     rejected: pa.Table
+    catalogue: dict[str, list[StagedFile]]
+    """The files of ``products`` and of ``categories`` that count."""
 
 
 def properties(settings: Settings) -> dict[str, str]:
@@ -116,6 +122,7 @@ def load(place: Place) -> State:
         superseded=superseded,
         batches=_counted_rows(place, "batches", tables["batches"], counted),
         rejected=_counted_rows(place, "rejected", tables["rejected"], counted, columns=["source", "batch_id", "rule"]),
+        catalogue={name: [f for f in files_of(tables[name]) if f.stage_id in counted] for name in CATALOGUE},
     )
 
 
@@ -171,7 +178,7 @@ def account(state: State) -> Account:
     by_rule = Counter(state.rejected["rule"].to_pylist())
     return Account(
         records=total("records"),
-        staged=sum(file.rows for files in state.events.values() for file in files),
+        staged=sum(f.rows for files in (*state.events.values(), *state.catalogue.values()) for f in files),
         duplicates=sum(file.rows for files in state.duplicates.values() for file in files),
         rejected=state.rejected.num_rows,
         blank=total("blank"),
@@ -191,12 +198,16 @@ def snapshot(settings: Settings | None = None) -> Snapshot:
     with place.hold():
         state = load(place)
     files = [f"{place.table('events')}/{f.path}" for day in sorted(state.events) for f in state.events[day]]
-    return Snapshot(state.version, files, state.batches, account(state))
+    catalogue = {
+        name: [f"{place.table(name)}/{f.path}" for f in sorted(found, key=lambda file: file.path)]
+        for name, found in state.catalogue.items()
+    }
+    return Snapshot(state.version, files, state.batches, account(state), catalogue)
 
 
 @contextmanager
-def local_files(settings: Settings, staged: Snapshot) -> Iterator[list[str]]:
-    """Local paths of a snapshot's files, in its order, valid while the block runs.
+def local_files(settings: Settings, staged: Snapshot, table: str = "events") -> Iterator[list[str]]:
+    """Local paths of a snapshot's files of a table, in its order, valid while the block runs.
 
     Raises
     ------
@@ -204,12 +215,13 @@ def local_files(settings: Settings, staged: Snapshot) -> Iterator[list[str]]:
         A file cannot be fetched.
     """
     place = open_place(settings)
+    files = staged.files if table == "events" else staged.catalogue.get(table, [])
     if place.in_place:
-        yield staged.files
+        yield files
         return
-    folder = place.table("events")
+    folder = place.table(table)
     with place.hold():
-        yield place.paths([f"events{file.removeprefix(folder)}" for file in staged.files])
+        yield place.paths([f"{table}{file.removeprefix(folder)}" for file in files])
 
 
 def rejected(

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from ecom_analytics import catalogue
+from ecom_analytics.catalogue import CATALOGUE
 from ecom_analytics.disk import full, is_full
 from ecom_analytics.errors import BusyError, EcomError, LakeError
 from ecom_analytics.events import arrow_schema
@@ -37,6 +39,8 @@ def schema(table: str) -> pa.Schema:
     text, integer = pa.string(), pa.int64()
     if table == "events":
         return arrow_schema()
+    if table in CATALOGUE:
+        return catalogue.arrow_schema(table)
     if table == "duplicates":
         own = [("kept_batch_id", text), ("kept_line", integer), ("stage_id", text)]
         session = arrow_schema().get_field_index("session_start")

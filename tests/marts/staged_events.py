@@ -63,6 +63,7 @@ class Snapshot:
     files: list[str]
     batches: pa.Table
     account: Account
+    catalogue: dict[str, list[str]] = field(default_factory=dict)
 
 
 def write(folder: Path, rows: Sequence[Event], version: int = 1, names: dict[str, str] | None = None) -> Snapshot:

@@ -6,9 +6,9 @@ def model(dbt, session):
     dbt.ref("stg_events")
     given = staged()
     if given is not None:
-        return catalogue_query("categories", given.categories)
+        return catalogue_query("categories", given.catalogue)
 
     from ecom_analytics import Settings
     from ecom_analytics.staging import snapshot
 
-    return catalogue_query("categories", snapshot(Settings()).categories)
+    return catalogue_query("categories", snapshot(Settings()).catalogue)

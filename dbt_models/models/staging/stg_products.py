@@ -6,9 +6,9 @@ def model(dbt, session):
     dbt.ref("stg_events")
     given = staged()
     if given is not None:
-        return catalogue_query("products", given.products)
+        return catalogue_query("products", given.catalogue)
 
     from ecom_analytics import Settings
     from ecom_analytics.staging import snapshot
 
-    return catalogue_query("products", snapshot(Settings()).products)
+    return catalogue_query("products", snapshot(Settings()).catalogue)
