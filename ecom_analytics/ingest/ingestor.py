@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ecom_analytics.catalogue import EVENTS, kind_of
 from ecom_analytics.errors import EmptyFileError, MissingFileError, NotLinesError, UnknownFormatError
 from ecom_analytics.ingest.copying import Copier, Piece
 from ecom_analytics.ingest.files import LocalFile
@@ -82,7 +83,8 @@ class Ingestor:
         source, source_format : str, optional
             Instead of those of the settings.
         daily : bool
-            Slice each file into its days (of the settings' time zone) first, as a shop's nightly drops would come.
+            Slice each file of events into its days (of the settings' time zone) first, as a shop's nightly drops would
+            come. Catalogues stay whole.
 
         Raises
         ------
@@ -99,7 +101,8 @@ class Ingestor:
         with Copier(settings, lake, self.watch, total, len(pieces)) as copier:
             if daily:
                 for piece in pieces:
-                    results.extend(_daily(piece, copier))
+                    is_cut = kind_of(piece.kind) == EVENTS
+                    results.extend(_daily(piece, copier) if is_cut else copier.copy([piece]))
             else:
                 results.extend(copier.copy(pieces))
         new = sum(result.new for result in results)

@@ -24,6 +24,7 @@ NAMES = {
 }
 """The names that each column may have in a header; of several in one file, the first that is not empty counts."""
 
+_ALL_NAMES = tuple(name for names in NAMES.values() for name in names)
 _VAGUE = {"product", "id", "name", "title", "price"}
 _NOT_A_CATALOGUE = re.compile(r"event|visitor|user|session|customer|order|transaction|cart|quantity|timestamp|property")
 _TIME = (
@@ -45,6 +46,7 @@ class Catalogue:
     name = "catalogue"
     kind: Literal["products"] = "products"
     capabilities: ClassVar[frozenset[str]] = frozenset(NAMES) - {"product_id"}
+    optional: ClassVar[tuple[str, ...]] = _ALL_NAMES
 
     def __init__(self) -> None:
         self._engine: Engine | None = None
@@ -71,8 +73,7 @@ class Catalogue:
 
     def read(self, engine: Engine, files: Sequence[RawFile]) -> ir.Table:
         self._engine = engine
-        names = [name for group in NAMES.values() for name in group]
-        return engine.read_delimited(files, names, optional=names)
+        return engine.read_delimited(files, _ALL_NAMES, optional=_ALL_NAMES)
 
     def to_products(self, raw: ir.Table) -> ir.Table:
         import ibis

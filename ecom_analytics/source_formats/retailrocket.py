@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("timestamp", "visitorid", "event", "itemid", "transactionid")
 _EVENTS = {"view": "view", "addtocart": "add_to_cart", "transaction": "purchase"}
-_MILLIS = r"^[0-9]{1,15}(\.0+)?$"
+MILLIS = r"^[0-9]{1,15}(\.0+)?$"
 _FIRST, _LAST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -32,7 +32,7 @@ class RetailRocket:
     capabilities: ClassVar[frozenset[str]] = frozenset({"product_id", "transaction_id"})
     required: ClassVar[tuple[str, ...]] = _COLUMNS
     columns: ClassVar[tuple[str, ...]] = _COLUMNS
-    first_row: ClassVar[dict[str, str]] = {"timestamp": _MILLIS, "event": "|".join(_EVENTS)}
+    first_row: ClassVar[dict[str, str]] = {"timestamp": MILLIS, "event": "|".join(_EVENTS)}
     timestamp_column = "timestamp"
 
     def __init__(self) -> None:
@@ -100,7 +100,7 @@ def time_of(text: str) -> datetime | None:
     >>> time_of("1433221332117").isoformat()
     '2015-06-02T05:02:12.117000+00:00'
     """
-    if not re.fullmatch(_MILLIS, text):
+    if not re.fullmatch(MILLIS, text):
         return None
     at = _EPOCH + timedelta(milliseconds=int(text.partition(".")[0]))
     return at if _FIRST <= at < _LAST else None
@@ -110,7 +110,7 @@ def millis_of(column: ir.StringColumn) -> ir.IntegerColumn:
     """Milliseconds since 1970 out of text; NULL for what :func:`time_of` knows no time of."""
     import ibis
 
-    millis = column.re_search(_MILLIS).ifelse(column.re_replace(r"\.0+$", ""), ibis.null(str)).cast("int64")
+    millis = column.re_search(MILLIS).ifelse(column.re_replace(r"\.0+$", ""), ibis.null(str)).cast("int64")
     return millis.between(_millis(_FIRST), _millis(_LAST) - 1).ifelse(millis, ibis.null("int64"))
 
 

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ecom_analytics.protocols import Engine, RawFile
-from ecom_analytics.source_formats.common import ORIGIN, Rule, header_of, with_rules
-from ecom_analytics.source_formats.retailrocket import BAD_TIMESTAMP, identifier, millis_of, time_of
+from ecom_analytics.source_formats.common import ORIGIN, Rule, confidence, with_rules
+from ecom_analytics.source_formats.retailrocket import BAD_TIMESTAMP, MILLIS, identifier, millis_of, time_of
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -27,20 +27,27 @@ class RetailRocketItems:
     name = "retailrocket_items"
     kind: Literal["products"] = "products"
     capabilities: ClassVar[frozenset[str]] = frozenset({"category", "available", "property", "value"})
+    required: ClassVar[tuple[str, ...]] = _ITEM_COLUMNS
+    columns: ClassVar[tuple[str, ...]] = _ITEM_COLUMNS
+    first_row: ClassVar[dict[str, str]] = {
+        "timestamp": MILLIS,
+        "itemid": "[0-9]+",
+        "property": "[0-9]+|categoryid|available",
+    }
     timestamp_column = "timestamp"
 
     def __init__(self) -> None:
         self._engine: Engine | None = None
 
     def detect(self, sample: bytes) -> float:
-        """1 if the header has all columns of the format.
+        """1 if the header has all columns of the format; 0.8 if there is none, but the first row looks like its own.
 
         Examples
         --------
         >>> RetailRocketItems().detect(b"timestamp,itemid,property,value\\n")
         1.0
         """
-        return 1.0 if set(_ITEM_COLUMNS) <= set(header_of(sample)) else 0.0
+        return confidence(sample, self.required, columns=self.columns, first_row=self.first_row)
 
     def timestamp(self, text: str) -> datetime | None:
         """The time that ``text`` in :attr:`timestamp_column` means, or None."""
@@ -95,6 +102,7 @@ class RetailRocketCategories:
     name = "retailrocket_categories"
     kind: Literal["categories"] = "categories"
     capabilities: ClassVar[frozenset[str]] = frozenset({"parent_id"})
+    required: ClassVar[tuple[str, ...]] = _TREE_COLUMNS
 
     def detect(self, sample: bytes) -> float:
         """1 if the header has both columns of the format.
@@ -104,7 +112,7 @@ class RetailRocketCategories:
         >>> RetailRocketCategories().detect(b"categoryid,parentid\\n")
         1.0
         """
-        return 1.0 if set(_TREE_COLUMNS) <= set(header_of(sample)) else 0.0
+        return confidence(sample, self.required)
 
     def read(self, engine: Engine, files: Sequence[RawFile]) -> ir.Table:
         return engine.read_delimited(files, _TREE_COLUMNS)
