@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ecom_analytics.catalogue import CATALOGUE, EVENTS, kind_of
 from ecom_analytics.errors import EcomError, UnknownFormatError
 from ecom_analytics.events import COLUMNS
 from ecom_analytics.ingest.files import File
@@ -56,13 +57,14 @@ class Explanation(Report):
     source_format : str
         The one that it is taken for; empty if it cannot be ingested.
     capabilities : tuple of str
-        Canonical columns, beyond the required ones, that this format can fill.
+        Columns, beyond the required ones, that this format can fill.
     known_columns, new_columns, missing_columns : tuple of str
         Columns that the format knows; that it does not (they stay in the raw bytes); that it would expect (NULL).
     records : int
         How many records the events and rejects below were looked for in.
     events : tuple of dict
-        The first canonical events, with ``source_line``; NULLs are left out.
+        The first canonical events, with ``source_line``; NULLs are left out. Of a file about products or categories,
+        its first rows.
     rejected : tuple of FirstReject
         The first records that would be rejected.
     notes : tuple of str
@@ -156,8 +158,10 @@ def _tried(
         bad: list[BadRecord] = []
         with DuckDBEngine(settings, Path(folder)) as engine:
             engine.reading.on_bad = lambda _, record: bad.append(record)
-            table = found.kind.to_events(found.kind.read(engine, [raw]))
-            names = [name for name in _EVENT if name in table.columns]
+            what = kind_of(found.kind)
+            table = getattr(found.kind, f"to_{what}")(found.kind.read(engine, [raw]))
+            known = _EVENT if what == EVENTS else [c.name for c in CATALOGUE[what] if c.meaning == "fact"]
+            names = [name for name in known if name in table.columns]
             engine.execute(f"CREATE TEMP TABLE explained AS {engine.backend.compile(table)}")
             good = engine.rows(
                 f"SELECT source_line, {', '.join(names)} FROM explained WHERE reject_rule IS NULL "

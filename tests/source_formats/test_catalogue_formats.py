@@ -197,6 +197,25 @@ def test_other_names_and_a_tab_between_fields_will_do(settings: Settings) -> Non
     ]
 
 
+def test_a_file_is_explained_by_its_own_columns(settings: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.csv"
+    path.write_text(f"{SHOP}\np1,Pan,,,15.00,EUR,yes,2026-03-01\np2,Pot,,,much,,,\n")
+    (seen,) = Ingestor(settings).explain(path)
+    assert (seen.source_format, seen.problem) == ("catalogue", "")
+    assert [dict(row) for row in seen.to_dict()["events"]] == [
+        {
+            "source_line": 2,
+            "product_id": "p1",
+            "valid_from": "2026-03-01T00:00:00",
+            "name": "Pan",
+            "price": 15.0,
+            "currency": "EUR",
+            "available": True,
+        }
+    ]
+    assert [(reject.line, reject.rule) for reject in seen.rejected] == [(3, "bad_number")]
+
+
 def test_the_real_sample_is_staged_whole(settings: Settings, shared_data: Path) -> None:
     sample = shared_data / "retailrocket_real_sample" / "item_properties.csv"
     tree = shared_data / "retailrocket_category_tree" / "category_tree.csv"
