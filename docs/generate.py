@@ -35,6 +35,11 @@ The Delta table `<lake>/staged/events`, partitioned by `event_date`. Two events 
 computed and those that say where it was read are the same event, and one of them is kept. Times are UTC to the
 microsecond; a decimal has four digits after the point.
 """
+CATALOGUE_START = """\
+What files beside the events say of products, as Delta tables of their own below `<lake>/staged/`. Every record is kept as it
+is, repeated ones too; an empty field says nothing. What holds when is worked out by the marts, so files of events and of
+products may come in any order.
+"""
 MARTS_START = """\
 The tables of a published build. Names and types are a contract that every build is held to. A value that the source
 cannot give is NULL, never 0: see the mart [`capabilities`](#capabilities).
@@ -105,6 +110,25 @@ def events() -> str:
     return "\n".join(["# Staged events\n", NOTE, EVENTS_START, table(["Column", "Type", "There", "", "Meaning"], rows)])
 
 
+def catalogue() -> str:
+    """The columns of the staged tables of the catalogue, and the names that they have in files."""
+    from ecom_analytics.catalogue import CATALOGUE
+    from ecom_analytics.source_formats.catalogue import NAMES
+
+    parts = ["# Staged products and categories\n", NOTE, CATALOGUE_START]
+    for name, columns in CATALOGUE.items():
+        rows: list[list[object]] = [
+            [f"`{c.name}`", c.type, "always" if c.required else "", c.description] for c in columns
+        ]
+        parts += [f"## {name}\n", table(["Column", "Type", "There", "Meaning"], rows)]
+    parts.append("## Names in a catalogue file\n")
+    parts.append("What the header of a file in the format `catalogue` may call each column, in lower case.\n")
+    parts.append(
+        table(["Column", "Names"], [[f"`{name}`", ", ".join(f"`{n}`" for n in names)] for name, names in NAMES.items()])
+    )
+    return "\n".join(parts)
+
+
 def models() -> Iterator[dict[str, Any]]:
     """The marts as the dbt project describes them."""
     import yaml
@@ -129,7 +153,7 @@ def marts() -> str:
     return "\n".join(parts)
 
 
-PAGES = {"cli.md": cli, "settings.md": settings, "events.md": events, "marts.md": marts}
+PAGES = {"cli.md": cli, "settings.md": settings, "events.md": events, "catalogue.md": catalogue, "marts.md": marts}
 
 if __name__ == "__main__":
     for name, make in PAGES.items():

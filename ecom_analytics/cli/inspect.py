@@ -44,7 +44,7 @@ def status(settings: Settings, output: Output) -> None:
     rows = [
         ("lake", shown_path(settings.lake)),
         ("batches", f"{number(len(raw))}, {number(report['batches_to_stage'])} to stage"),
-        ("staged events", number(staged.account.staged)),
+        ("staged", number(staged.account.staged)),
         ("rejected", number(staged.account.rejected)),
         ("warehouse", shown_path(settings.warehouse)),
         ("served build", f"{build.build_id}, data through {build.info.get('as_of')}" if build else "none yet"),
