@@ -59,37 +59,41 @@ class Lakes:
         return settings
 
 
-@pytest.fixture
-def lakes(request: pytest.FixtureRequest, tmp_path: Path) -> Lakes:
+@pytest.mark.parametrize("points", [POINTS["folder"]])
+def test_a_stage_killed_anywhere_is_made_whole_by_the_next_one(points: int, tmp_path: Path) -> None:
     def local(name: str) -> Settings:
         return Settings(home=tmp_path / name)
 
     def copy_folder(one: Settings, other: Settings) -> None:
         shutil.copytree(one.lake, other.lake)
 
-    if request.param == "folder":
-        return Lakes(tmp_path, local, copy_folder)
+    kill_and_go_on(Lakes(tmp_path, local, copy_folder), points)
+
+
+@pytest.mark.parametrize("s3_server", ["ministack"], indirect=True)
+@pytest.mark.parametrize("points", [POINTS["s3"]])
+def test_a_stage_on_s3_killed_anywhere_is_made_whole_by_the_next_one(
+    points: int, s3_bucket: str, s3_endpoint: str, tmp_path: Path
+) -> None:
     import boto3
 
-    bucket, endpoint = request.getfixturevalue("s3_bucket"), request.getfixturevalue("s3_endpoint")
-    client = boto3.client("s3", endpoint_url=endpoint)
+    client = boto3.client("s3", endpoint_url=s3_endpoint)
 
     def on_s3(name: str) -> Settings:
-        return Settings(home=tmp_path / name, lake=f"s3://{bucket}/{name}", s3_endpoint_url=endpoint)
+        return Settings(home=tmp_path / name, lake=f"s3://{s3_bucket}/{name}", s3_endpoint_url=s3_endpoint)
 
     def copy_prefix(one: Settings, other: Settings) -> None:
         start, end = (f"{settings.lake.rpartition('/')[2]}/" for settings in (one, other))
-        for entry in client.list_objects_v2(Bucket=bucket, Prefix=start)["Contents"]:
+        for entry in client.list_objects_v2(Bucket=s3_bucket, Prefix=start)["Contents"]:
             key = entry["Key"]
-            client.copy_object(Bucket=bucket, Key=end + key[len(start) :], CopySource={"Bucket": bucket, "Key": key})
+            source = {"Bucket": s3_bucket, "Key": key}
+            client.copy_object(Bucket=s3_bucket, Key=end + key[len(start) :], CopySource=source)
 
-    return Lakes(tmp_path, on_s3, copy_prefix)
+    kill_and_go_on(Lakes(tmp_path, on_s3, copy_prefix), points)
 
 
-@pytest.mark.parametrize("lakes", ["folder", "s3"], indirect=True)
-@pytest.mark.parametrize("s3_server", ["ministack"], indirect=True)
-def test_a_stage_killed_anywhere_is_made_whole_by_the_next_one(lakes: Lakes, request: pytest.FixtureRequest) -> None:
-    points = POINTS[request.node.callspec.params["lakes"]]
+def kill_and_go_on(lakes: Lakes, points: int) -> None:
+    """Stage to the death, stage again, and compare with what was never killed; at each of the points."""
     chance = random.Random(SEED)
     killed = 0
     with warm_process() as run:
