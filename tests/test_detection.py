@@ -19,6 +19,8 @@ from ecom_analytics.protocols import Layout
 from ecom_analytics.staging import rejected
 from ecom_analytics.storages import open_storage
 
+pytest_plugins = ["s3_server"]
+
 HEADER = ["timestamp", "visitorid", "event", "itemid", "transactionid"]
 ROWS = [
     ["1433221332117", "7", "view", "355908", ""],
@@ -311,3 +313,21 @@ def test_explaining_writes_nothing_and_refuses_nothing(home: Settings, tmp_path:
     assert set(third.confidence.values()) == {0.0}
     assert third.columns == ("nothing", "known")
     assert not home.home.exists()
+
+
+@pytest.mark.parametrize("s3_server", ["moto"], indirect=True)
+@pytest.mark.parametrize("name", ["zstd", "JSON Lines", "Parquet"])
+def test_objects_in_s3_are_looked_at_as_files_are(
+    s3_endpoint: str, s3_bucket: str, tmp_path: Path, name: str, expected: Any
+) -> None:
+    import boto3
+
+    data, layout = VARIANTS[name] if name in VARIANTS else (parquet(tmp_path), {"kind": "parquet"})
+    client = boto3.client("s3", endpoint_url=s3_endpoint)
+    client.put_object(Bucket=s3_bucket, Key="drops/events", Body=data)
+    chosen = Settings(home=tmp_path / "home", threads=1, s3_endpoint_url=s3_endpoint)
+    seen = Ingestor(chosen).explain(f"s3://{s3_bucket}/drops/events")[0]
+    assert (seen.problem, seen.records, len(seen.events)) == ("", 3, 3)
+    Ingestor(chosen).ingest(f"s3://{s3_bucket}/drops/")
+    assert details(chosen) == ([{"layout": layout}] if layout else [{}])
+    assert staged(chosen) == expected

@@ -126,7 +126,7 @@ def sample_of(
         sample.layout = Layout(delimiter=mark, encoding=codec, columns=names)
         sample.records = tuple(_split(complete, mark, newline))
         sample.header = names or tuple(field.strip() for field in (sample.records or ((),))[0])
-    sample.rows, sample.whole = _count(text), whole
+    sample.rows, sample.whole = _count(text, newline), whole
     return sample
 
 
@@ -169,22 +169,25 @@ def delimiter_of(text: bytes, newline: int = LF) -> str:
     >>> delimiter_of(b'id;price;name\\n1;1,50;"a;b"\\n2;2,50;c\\n')
     ';'
     """
+    splits = [mark for mark in DELIMITERS if len(next(iter(_split(text, mark, newline)), ())) > 1]
+    if len(splits) < 2:
+        return splits[0] if splits else ","
     found = []
-    for place, mark in enumerate(DELIMITERS):
+    for place, mark in enumerate(splits):
         widths = [len(record) for record in _split(text, mark, newline)]
-        if widths and widths[0] > 1:
-            found.append((widths.count(widths[0]) / len(widths), widths[0], -place))
-    return DELIMITERS[-max(found)[2]] if found else ","
+        found.append((widths.count(widths[0]) / len(widths), widths[0], -place))
+    return splits[-max(found)[2]]
 
 
 def _split(text: bytes, delimiter: str, newline: int) -> Iterable[tuple[str, ...]]:
     """The first records; a line whose quotes are wrong is left out."""
     dialect = Dialect(ord(delimiter), newline)
+    spaces = dialect.spaces()
     start, found = 0, 0
     while start < len(text) and found < RECORDS:
         record = split_record(text, start, dialect, final=True)
         assert record is not None
-        blank = not text[start : record.end].strip(dialect.spaces())
+        blank = not text[start : record.end].strip(spaces)
         start = record.next
         if record.fields is not None and not blank:
             found += 1
@@ -228,13 +231,14 @@ def keys_of(records: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(key for record in records for key in record))
 
 
-def _count(text: bytes) -> int:
+def _count(text: bytes, newline: int) -> int:
     """Lines that are not blank, counted no further than two."""
-    lines = 0
-    for line in text.splitlines():
-        lines += bool(line.strip())
-        if lines == 2:
-            break
+    start = lines = 0
+    while start < len(text) and lines < 2:
+        end = text.find(newline, start)
+        end = len(text) if end < 0 else end
+        lines += bool(text[start:end].strip())
+        start = end + 1
     return lines
 
 
