@@ -36,9 +36,9 @@ computed and those that say where it was read are the same event, and one of the
 microsecond; a decimal has four digits after the point.
 """
 CATALOGUE_START = """\
-What files beside the events say of products, as Delta tables of their own below `<lake>/staged/`. Every record is kept as it
-is, repeated ones too; an empty field says nothing. What holds when is worked out by the marts, so files of events and of
-products may come in any order.
+What files beside the events say of products, as Delta tables of their own below `<lake>/staged/`. Every record is kept
+as it is, repeated ones too; an empty field says nothing. What holds when is worked out by the marts, so files of events
+and of products may come in any order.
 """
 MARTS_START = """\
 The tables of a published build. Names and types are a contract that every build is held to. A value that the source
