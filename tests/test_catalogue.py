@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from s3_server import *  # noqa: F403
 
 from ecom_analytics import Ingestor, MartBuilder, Pipeline, Settings, Stager, Warehouse
 
@@ -143,6 +145,18 @@ def test_properties_that_come_late_change_earlier_lines_as_if_they_had_been_ther
     MartBuilder(at_once).build()
     for name in Warehouse(late).public_marts():
         assert mart(late, name) == mart(at_once, name)
+
+
+def test_a_catalogue_in_a_lake_on_s3_is_fetched_for_the_build(tmp_path: Path, s3_bucket: str, s3_endpoint: str) -> None:
+    settings = Settings(home=tmp_path / "home", lake=f"s3://{s3_bucket}/lake", s3_endpoint_url=s3_endpoint)
+    write(tmp_path / "files", ROCKET)
+    Ingestor(settings).ingest(tmp_path / "files")
+    Stager(settings).stage()
+    shutil.rmtree(settings.cache)  # as another machine would find things
+    MartBuilder(settings).build()
+    lines = {row["transaction_id"]: row["category"] for row in mart(settings, "transaction_lines")}
+    assert lines == {"before": None, "same": "11", "between": "11", "after": "12"}
+    assert {row["product_id"]: row["category_path"] for row in mart(settings, "products")}["1"] == "10 > 11 > 12"
 
 
 def test_a_circle_of_categories_is_a_warning_and_not_the_end(tmp_path: Path) -> None:
