@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -13,11 +14,12 @@ import pytest
 
 from ecom_analytics import Pipeline, Settings, Warehouse
 from ecom_analytics.generate import generate
+from ecom_analytics.testing.source_formats import SourceFormatContract
 
 pytest_plugins = ["s3_server"]
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-TESTED = {"custom_stage", "embed_in_flask", "export_to_s3", "quickstart", "upload_to_s3"}
+TESTED = {"custom_stage", "embed_in_flask", "export_to_s3", "own_format", "quickstart", "upload_to_s3"}
 
 
 def run(name: str, *arguments: str, **environment: str) -> str:
@@ -99,6 +101,39 @@ def test_custom_stage_answers_from_the_lake_alone(shop):
     total = Warehouse(Settings(home=shop / "home")).sql("SELECT sum(views)::BIGINT AS views FROM daily").to_pylist()
     assert sum(int(line.split()[1]) for line in lines[1:]) == total[0]["views"]
     assert len(lines) == 25
+
+
+def test_own_format_is_found_recognised_and_staged(tmp_path, monkeypatch):
+    package = tmp_path / "till-1.0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: till\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text("[ecom_analytics.source_formats]\ntill = own_format:Till\n")
+    log = tmp_path / "till.log"
+    log.write_text(
+        "2026-03-02 10:00:00|SCAN|card-17|4006381333931|2|3.49|\n"
+        "2026-03-02 10:01:00|SALE|card-17|4006381333931|2|3.49|receipt-881\n"
+        "2026-03-02 10:01:00|SALE|card-17|4006381333931|2|free|receipt-881\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(EXAMPLES)]))
+    done = subprocess.run(
+        [sys.executable, "-m", "ecom_analytics", "run", "till.log", "--no-export", "--home", "home", "--json"],
+        cwd=tmp_path, text=True, capture_output=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert [batch["source_format"] for batch in report["ingest"]["batches"]] == ["till"]
+    assert (report["stage"]["staged"], report["stage"]["rejected_by_rule"]) == (2, {"bad_number": 1})
+    (order,) = Warehouse(Settings(home=tmp_path / "home")).sql("SELECT * FROM transactions").to_pylist()
+    assert (order["transaction_id"], str(order["net_value"]), order["currency"]) == ("receipt-881", "6.9800", "EUR")
+
+
+class TestOwnFormat(SourceFormatContract):
+    good = b"2026-03-02 10:00:00|SCAN|card-17|4006381333931|2|3.49|\n"
+    bad = {good.replace(b"SCAN", b"LOOK"): "unknown_event_type", good.replace(b"|2|", b"|-2|"): "negative_number"}  # noqa: RUF012
+
+    @pytest.fixture
+    def source_format(self):
+        return imported("own_format").Till()
 
 
 def test_embed_in_flask_serves_the_dashboard_under_a_prefix_to_staff_only(shop):
