@@ -205,16 +205,21 @@ class Engine(Protocol):
         *,
         each: str | None = None,
         required: Sequence[str] = (),
+        names: Mapping[str, Sequence[str]] | None = None,
     ) -> ir.Table:
         """Text columns by path (see :mod:`ecom_analytics.reading.paths`), with ``source_item`` beside the others.
 
         With ``each``, the path of a list, every element of that list makes a row, and ``source_item`` is its position
         from 1; a record without any makes one row, where it is NULL. A field that begins with ``each`` and ``[].`` is
         looked up in the element. ``required`` are top-level columns that a file with a header or schema must have.
+        ``names`` are the other names that a top-level one goes by: the first that holds something counts.
         """
 
     def timestamp_from_millis(self, column: ir.IntegerColumn) -> ir.TimestampColumn:
         """Milliseconds since 1970 as a UTC timestamp without a zone, to the microsecond."""
+
+    def timestamp_from_micros(self, column: ir.IntegerColumn) -> ir.TimestampColumn:
+        """Microseconds since 1970 as a UTC timestamp without a zone."""
 
     def timestamp_from_text(self, column: ir.StringColumn) -> ir.TimestampColumn:
         """ISO 8601 text as a UTC timestamp without a zone; without an offset it is UTC; NULL if it is no time."""

@@ -100,9 +100,10 @@ class DuckDBEngine:
         *,
         each: str | None = None,
         required: Sequence[str] = (),
+        names: Mapping[str, Sequence[str]] | None = None,
     ) -> ir.Table:
         """A table that streams the files' records once; see :class:`ecom_analytics.protocols.Engine`."""
-        return self._table(files, Request(fields, each, required))
+        return self._table(files, Request(fields, each, required, names=names))
 
     def _table(self, files: Sequence[RawFile], request: Request) -> ir.Table:
         import pyarrow as pa
@@ -170,13 +171,17 @@ class DuckDBEngine:
 
     def timestamp_from_millis(self, column: ir.IntegerColumn) -> ir.TimestampColumn:
         """Milliseconds since 1970 as a UTC timestamp without a zone."""
+        return self.timestamp_from_micros(column * 1000)
+
+    def timestamp_from_micros(self, column: ir.IntegerColumn) -> ir.TimestampColumn:
+        """Microseconds since 1970 as a UTC timestamp without a zone."""
         import ibis
 
         @ibis.udf.scalar.builtin(name="make_timestamp", signature=(("int64",), "timestamp(6)"))
         def from_micros(micros):  # type: ignore[no-untyped-def]
             """DuckDB's function of that name."""
 
-        return from_micros(column * 1000)
+        return from_micros(column)
 
     def timestamp_from_text(self, column: ir.StringColumn) -> ir.TimestampColumn:
         """ISO 8601 text as a UTC timestamp without a zone; text without an offset is UTC; NULL if it is none."""

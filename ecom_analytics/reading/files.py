@@ -54,12 +54,19 @@ class Request:
         Top-level names that a file with a header or a schema must have.
     flat : bool
         The paths are plain names, as they stand in a header.
+    names : mapping of str to sequence of str, optional
+        Top-level names of the paths that go by other names in the records; see :class:`Fields`.
     """
 
     fields: Mapping[str, str]
     each: str | None = None
     required: Sequence[str] = field(default_factory=tuple)
     flat: bool = False
+    names: Mapping[str, Sequence[str]] | None = None
+
+    def ready(self) -> Fields:
+        """The paths, ready to be followed."""
+        return Fields(self.fields, self.each, self.flat, self.names)
 
     @property
     def schema(self) -> pa.Schema:
@@ -118,7 +125,7 @@ def _read(
     file: RawFile, request: Request, counts: ReadCounts, max_record_lines: int, on_bad: OnBad
 ) -> Iterator[pa.RecordBatch]:
     if file.layout.kind == "parquet":
-        parquet = ParquetReader(file.path, Fields(request.fields, request.each, request.flat).tops)
+        parquet = ParquetReader(file.path, request.ready().tops)
         _require(request.required, parquet.header)
         yield from _counted(_parquet_batches(parquet, request), parquet, counts)
         return
@@ -167,7 +174,7 @@ def _parquet_batches(reader: ParquetReader, request: Request) -> Iterator[pa.Rec
 def _delimited(
     stream: BinaryIO, file: RawFile, request: Request, max_record_lines: int, on_bad: OnBad
 ) -> DelimitedReader:
-    fields = Fields(request.fields, request.each, request.flat)
+    fields = request.ready()
     return DelimitedReader(
         stream,
         fields.tops,
@@ -183,13 +190,13 @@ def _delimited_batches(reader: DelimitedReader, request: Request) -> Iterator[pa
     if request.flat:
         yield from reader
         return
-    fields = Fields(request.fields, request.each, request.flat)
+    fields = request.ready()
     for batch in reader:
         yield from flatten(records_of(batch), fields, request.schema)
 
 
 def _flattened(records: Iterable[tuple[int, dict[str, Any]]], request: Request) -> Iterator[pa.RecordBatch]:
-    return flatten(records, Fields(request.fields, request.each, request.flat), request.schema)
+    return flatten(records, request.ready(), request.schema)
 
 
 def _require(names: Sequence[str], header: Sequence[str]) -> None:

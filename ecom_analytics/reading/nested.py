@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ecom_analytics.errors import ConfigError
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 ROWS = 32_768
 """Rows of a batch, give or take the products of a record."""
+
+_NOTHING: tuple[Any, ...] = (None, "", "[]", "{}", [], {})
 
 
 class Fields:
@@ -26,11 +28,13 @@ class Fields:
         The path of the list of which every element makes a row.
     flat : bool
         The paths are plain names of columns.
+    names : mapping of str to sequence of str, optional
+        Top-level names of the paths that go by other names in the records: the first that holds something counts.
 
     Attributes
     ----------
     tops : list of str
-        The top-level names that the paths begin with.
+        The top-level names that the paths begin with, as they are in the records.
 
     Examples
     --------
@@ -38,7 +42,14 @@ class Fields:
     ['items', 'time']
     """
 
-    def __init__(self, fields: Mapping[str, str], each: str | None = None, flat: bool = False) -> None:
+    def __init__(
+        self,
+        fields: Mapping[str, str],
+        each: str | None = None,
+        flat: bool = False,
+        names: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        self.names = dict(names or {})
         self.each: tuple[str, list[Step]] | None = split_path(each) if each and not flat else None
         self.of_record: list[tuple[int, str, list[Step]]] = []
         self.of_item: list[tuple[int, list[Step]]] = []
@@ -58,8 +69,21 @@ class Fields:
                 )
             else:
                 self.of_record.append((at, *split_path(path)))
-        tops = [name for _, name, _ in self.of_record]
-        self.tops = list(dict.fromkeys([*([self.each[0]] if self.each else []), *tops]))
+        tops = [*([self.each[0]] if self.each else []), *(name for _, name, _ in self.of_record)]
+        self.tops = list(dict.fromkeys(name for top in tops for name in self.names.get(top, (top,))))
+
+    def name(self, record: dict[str, Any]) -> None:
+        """Put what goes by several names under the one that the paths begin with.
+
+        Examples
+        --------
+        >>> record = {"items_1": [], "items_2": [{"id": "7"}]}
+        >>> Fields({"id": "items[0].id"}, names={"items": ("items_1", "items_2")}).name(record)
+        >>> record["items"]
+        [{'id': '7'}]
+        """
+        for name, others in self.names.items():
+            record[name] = next((record[other] for other in others if record.get(other) not in _NOTHING), None)
 
     def items(self, record: Mapping[str, Any]) -> list[Any]:
         """The elements that make a row each; none where the record makes one row."""
@@ -127,11 +151,13 @@ class Columns:
 
 
 def flatten(
-    records: Iterable[tuple[int, Mapping[str, Any]]], fields: Fields, schema: pa.Schema
+    records: Iterable[tuple[int, dict[str, Any]]], fields: Fields, schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
     """Records as batches of the schema."""
     columns = Columns(fields, schema)
     for line, record in records:
+        if fields.names:
+            fields.name(record)
         columns.add(line, record)
         if len(columns) >= ROWS:
             yield columns.take()

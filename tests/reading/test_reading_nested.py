@@ -82,6 +82,23 @@ def test_delimited_with_json_in_cells(tmp_path):
     assert counts.records == 3
 
 
+@pytest.mark.parametrize("kind", ["json_lines", "delimited"])
+def test_a_column_that_goes_by_several_names(kind, tmp_path):
+    item = '[{"id": "a", "price": 1.5}]'
+    cells = [(item, ""), ("[]", item), ("", ""), ("[]", "")]
+    path = tmp_path / "a"
+    if kind == "json_lines":
+        lines = [{"v1": json.loads(a or "null"), "v2": json.loads(b or "null")} for a, b in cells]
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    else:
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows([("v1", "v2"), *cells])
+    fields = {"sku": "things[].id", "price": "things[0].price"}
+    rows, bad, _, _ = read(path, Layout(kind), fields, each="things", names={"things": ("v0", "v1", "v2")})
+    assert values(rows, fields) == [("a", "1.5", 1), ("a", "1.5", 1), (None, None, None), (None, None, None)]
+    assert bad == []
+
+
 def test_every_line_of_json_lines_has_an_answer(tmp_path):
     path = tmp_path / "a.jsonl"
     lines = [
