@@ -190,12 +190,17 @@ class Engine(Protocol):
     name: str
 
     def read_delimited(
-        self, files: Sequence[RawFile], columns: Sequence[str], *, optional: Sequence[str] = ()
+        self,
+        files: Sequence[RawFile],
+        columns: Sequence[str] | Mapping[str, str],
+        *,
+        optional: Sequence[str] = (),
     ) -> ir.Table:
         """Text columns by name, in the order given, plus ``batch_id``, ``source``, ``source_line``.
 
-        Column order in the file does not matter; an empty field is NULL; an ``optional`` column that the file lacks is
-        NULL. Records that cannot be split go to the rejects. JSON Lines and Parquet files of flat columns are read too.
+        A mapping gives each column of the table the name that it has in the files. Column order in the file does not
+        matter; an empty field is NULL; an ``optional`` column that the file lacks is NULL. Records that cannot be split
+        go to the rejects. JSON Lines and Parquet files of flat columns are read too.
         """
 
     def read_nested(
@@ -223,6 +228,13 @@ class Engine(Protocol):
 
     def timestamp_from_text(self, column: ir.StringColumn) -> ir.TimestampColumn:
         """ISO 8601 text as a UTC timestamp without a zone; without an offset it is UTC; NULL if it is no time."""
+
+    def timestamp_from_local(self, column: ir.TimestampColumn, timezone: str) -> ir.TimestampColumn:
+        """The time that clocks showed in an IANA time zone, as UTC; both are timestamps without a zone.
+
+        Of a time that occurred twice, when clocks were set back, it is the first; one that did not occur, when clocks
+        were set forward, is NULL.
+        """
 
     def local_date(self, column: ir.TimestampColumn, timezone: str) -> ir.DateColumn:
         """The day of a UTC timestamp without a zone, in an IANA time zone."""

@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from ibis.backends.duckdb import Backend
 
+_IN_ZONE = "timezone(zone, timezone('UTC', {}))"
+_LATER = "timezone('UTC', timezone(zone, shown))"
+_DAY_BEFORE = f"({_LATER} - INTERVAL 24 HOUR)"
+_EARLIER = f"(shown - ({_IN_ZONE.format(_DAY_BEFORE)} - {_DAY_BEFORE}))"
+_FROM_LOCAL = (
+    "CREATE OR REPLACE TEMP MACRO ecom_from_local(shown, zone) AS CASE "
+    f"WHEN {_IN_ZONE.format(_EARLIER)} = shown THEN {_EARLIER} WHEN {_IN_ZONE.format(_LATER)} = shown THEN {_LATER} END"
+)
+"""ICU takes the later of two times; the earlier is by the offset of the day before, if clocks showed that then."""
+
 
 @dataclass
 class Reading:
@@ -87,11 +97,16 @@ class DuckDBEngine:
         return list(self.execute(sql, parameters).fetchall())
 
     def read_delimited(
-        self, files: Sequence[RawFile], columns: Sequence[str], *, optional: Sequence[str] = ()
+        self,
+        files: Sequence[RawFile],
+        columns: Sequence[str] | Mapping[str, str],
+        *,
+        optional: Sequence[str] = (),
     ) -> ir.Table:
         """A table that streams the files' records once; see :class:`ecom_analytics.protocols.Engine`."""
-        required = [name for name in columns if name not in optional]
-        return self._table(files, Request({name: name for name in columns}, required=required, flat=True))
+        fields = dict(columns) if isinstance(columns, Mapping) else {name: name for name in columns}
+        required = [name for name in fields.values() if name not in optional]
+        return self._table(files, Request(fields, required=required, flat=True))
 
     def read_nested(
         self,
@@ -186,6 +201,18 @@ class DuckDBEngine:
     def timestamp_from_text(self, column: ir.StringColumn) -> ir.TimestampColumn:
         """ISO 8601 text as a UTC timestamp without a zone; text without an offset is UTC; NULL if it is none."""
         return column.try_cast("timestamp('UTC', 6)").cast("timestamp(6)")
+
+    def timestamp_from_local(self, column: ir.TimestampColumn, timezone: str) -> ir.TimestampColumn:
+        """The time that clocks showed in a time zone, as UTC; the first of two, NULL if there was none."""
+        import ibis
+
+        self.execute(_FROM_LOCAL)
+
+        @ibis.udf.scalar.builtin(name="ecom_from_local", signature=(("timestamp(6)", "string"), "timestamp(6)"))
+        def from_local(shown, zone):  # type: ignore[no-untyped-def]
+            """The macro of that name."""
+
+        return from_local(column, timezone)
 
     def local_date(self, column: ir.TimestampColumn, timezone: str) -> ir.DateColumn:
         """The day of a UTC timestamp in a time zone."""
