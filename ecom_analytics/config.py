@@ -56,6 +56,9 @@ class Settings(BaseSettings):
 
     source: str = Field("default", description="Name of the place that events come from; part of every identity.")
     source_format: str = Field("auto", description="How files look: the name of a source format, or auto to detect it.")
+    mapping: Path | None = Field(
+        None, description="TOML file that says what the columns of the files mean; see the source format mapping."
+    )
     encoding: str = Field(
         "auto", description="Encoding of delimited and JSON files, such as latin-1; auto: UTF-8, or UTF-16 if it shows."
     )
@@ -153,6 +156,11 @@ class Settings(BaseSettings):
         if "://" in str(value):
             raise ValueError("a local folder: what is in it cannot be used on S3 (marts can be exported there)")
         return value
+
+    @field_validator("mapping")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value and value.expanduser().absolute()
 
     @field_validator("encoding")
     @classmethod

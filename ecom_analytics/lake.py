@@ -43,7 +43,8 @@ class Batch:
     ingested_at : str
         ISO 8601, UTC.
     details : dict
-        What else is known: ``layout``, where it is not a comma-separated UTF-8 file with a header; for a slice,
+        What else is known: ``layout``, where it is not a comma-separated UTF-8 file with a header; under
+        the name of the source format what that wants to know when the batch is read; for a slice,
         ``sliced_from`` (SHA-256 of the whole file) and ``day``.
     """
 

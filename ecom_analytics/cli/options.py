@@ -27,6 +27,9 @@ _SETTINGS = {
     "header": click.option(
         "--header", type=click.Choice(["auto", "yes", "no"]), help="Whether the first line names the columns. [auto]"
     ),
+    "mapping": click.option(
+        "--mapping", type=click.Path(dir_okay=False), help="TOML file that says what the columns mean. [none]"
+    ),
     "timezone": click.option("--timezone", help="IANA time zone of the store. [UTC]"),
     "session_timeout_minutes": click.option(
         "--session-timeout-minutes", type=float, help="Longest pause within a session. [30]"
@@ -39,7 +42,7 @@ _SETTINGS = {
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON lines, the last one being the report.")
 
-FILES = ("source", "source_format", "encoding", "delimiter", "header")
+FILES = ("source", "source_format", "encoding", "delimiter", "header", "mapping")
 PLACES = ("home", "lake", "warehouse")
 WORK = (*PLACES, "timezone", "session_timeout_minutes", "memory_limit", "threads")
 

@@ -9,14 +9,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ecom_analytics.catalogue import EVENTS, kind_of
 from ecom_analytics.errors import EmptyFileError, MissingFileError, NotLinesError, UnknownFormatError
 from ecom_analytics.ingest.copying import Copier, Piece
 from ecom_analytics.ingest.files import LocalFile
 from ecom_analytics.ingest.find import Candidate, find, real_name
-from ecom_analytics.ingest.judge import judge
+from ecom_analytics.ingest.judge import judge, with_mapping
 from ecom_analytics.ingest.look import look
 from ecom_analytics.ingest.slices import cut
 from ecom_analytics.progress import Progress, Watcher, ignore
@@ -156,7 +156,7 @@ class Ingestor:
             raise MissingFileError("there is no file to ingest", hint="name at least one file or folder")
         chosen = {"source": source, "source_format": source_format}
         values = {key: value for key, value in chosen.items() if value is not None}
-        return Settings(**{**self.settings.model_dump(), **values}) if values else self.settings
+        return with_mapping(Settings(**{**self.settings.model_dump(), **values}) if values else self.settings)
 
 
 def _daily(piece: Piece, copier: Copier) -> list[IngestedBatch]:
@@ -236,5 +236,12 @@ def _judge(candidate: Candidate, settings: Settings) -> Piece | None:
         if by_chance:
             return None
         raise
-    layout = found.layout.to_dict()
-    return Piece(file, found.kind, file.name, details={"layout": layout} if layout else {}, judgement=found)
+    details = {"layout": found.layout.to_dict(), found.kind.name: _own_details(found.kind)}
+    kept = {key: value for key, value in details.items() if value}
+    return Piece(file, found.kind, file.name, details=kept, judgement=found)
+
+
+def _own_details(kind: Any) -> dict[str, Any]:
+    """What a format wants to have kept with a batch, to read it by."""
+    details: dict[str, Any] = kind.details() if hasattr(kind, "details") else {}
+    return details

@@ -13,6 +13,7 @@ from ecom_analytics.ingest.files import Opens
 from ecom_analytics.protocols import Layout
 from ecom_analytics.reading.sample import Sample, header_fault
 from ecom_analytics.source_formats.common import lacks_header
+from ecom_analytics.source_formats.mapping_file import load
 
 if TYPE_CHECKING:
     from ecom_analytics.config import Settings
@@ -62,10 +63,38 @@ class Judgement:
     notes: tuple[str, ...] = ()
 
 
-def source_format(name: str) -> Any:
-    """The source format of that name."""
+def source_format(name: str, settings: Settings | None = None) -> Any:
+    """The source format of that name; one that depends on the settings has a class method ``from_settings``."""
     kind = plugins.load("source_formats", name)
+    if settings is not None and hasattr(kind, "from_settings"):
+        return kind.from_settings(settings)
     return kind() if isinstance(kind, type) else kind
+
+
+def with_mapping(settings: Settings) -> Settings:
+    """The settings, with what the mapping says of files, if there is one.
+
+    Raises
+    ------
+    ConfigError
+        The mapping is none, or another setting contradicts it.
+    """
+    from ecom_analytics.config import Settings
+
+    if settings.mapping is None:
+        return settings
+    spec = load(settings.mapping)
+    header = None if spec.kind in ("json_lines", "parquet") else "no" if spec.names else "yes"
+    said = {"source_format": "mapping", "encoding": spec.encoding, "delimiter": spec.delimiter, "header": header}
+    for key, value in said.items():
+        if value and getattr(settings, key) not in ("auto", value):
+            raise ConfigError(
+                f"{key!r} is {getattr(settings, key)!r}, but {value!r} in the mapping {str(settings.mapping)!r}",
+                hint="leave out one of them",
+                key=key,
+            )
+    values = {key: value for key, value in said.items() if value and key != "header"}
+    return Settings(**{**settings.model_dump(), **values})
 
 
 def judge(sample: Sample, path: Opens, settings: Settings, *, by_chance: bool = False) -> Judgement:
@@ -93,11 +122,14 @@ def judge(sample: Sample, path: Opens, settings: Settings, *, by_chance: bool = 
     if settings.source_format == "auto":
         kind, sure = recognise(sample, path)
     else:
-        kind = source_format(settings.source_format)
+        kind = source_format(settings.source_format, settings)
         sure = {kind.name: float(kind.detect(sample))}
         if by_chance and sure[kind.name] <= CONFIDENT:
             raise UnknownFormatError(f"{str(path)!r} does not look like {kind.name}", confidence=sure)
-    layout = layout_of(sample, kind, settings.header)
+    try:
+        layout = layout_of(sample, kind, settings.header)
+    except InputError as error:
+        raise type(error)(f"{str(path)!r}: {error.message}", hint=error.hint, path=str(path)) from error
     has_header = layout.kind == "delimited" and layout.columns is None and getattr(kind, "has_header", True)
     if sample.rows <= has_header:
         raise _empty(path, "holds a header but no record")

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ecom_analytics import plugins
 from ecom_analytics.catalogue import CATALOGUE, EVENTS, kind_of
 from ecom_analytics.config import Settings
 from ecom_analytics.errors import AccountingError, BusyError
 from ecom_analytics.lake import STAGED, Batch, StagedFile
 from ecom_analytics.progress import Progress, Watcher
 from ecom_analytics.protocols import RawFile, SourceFormat
+from ecom_analytics.staging.formats import format_key, formats_of
 from ecom_analytics.staging.state import Account, State, account, open_tables, properties, version_of
 from ecom_analytics.staging.tables import STAGE, commit, create_table, files_of, open_table, schema
 
@@ -35,10 +35,7 @@ class Attempt:
         self._stage_id = stage_id
         self._new = new
         self._committed = False
-        self._all_formats: dict[str, Any] = {
-            name: plugins.load("source_formats", name)()
-            for name in {b.source_format for b in new} | set(state.batches["source_format"].to_pylist())
-        }
+        self._all_formats: dict[str, Any] = formats_of(new, set(state.batches["source_format"].to_pylist()))
         self._formats: dict[str, SourceFormat] = {
             name: kind for name, kind in self._all_formats.items() if kind_of(kind) == EVENTS
         }
@@ -125,7 +122,7 @@ class Attempt:
 
         engine.reading.on_bytes = on_bytes
         for name, source_format in self._formats.items():
-            files = [self._files[b.source, b.batch_id] for b in self._new if b.source_format == name]
+            files = [self._files[b.source, b.batch_id] for b in self._new if format_key(b) == name]
             if not files:
                 continue
             events = source_format.to_events(source_format.read(engine, files))
@@ -142,7 +139,7 @@ class Attempt:
         stage = CatalogueStage(engine, self._workshop, self._stage_id)
         written = {}
         for table in CATALOGUE:
-            new = [b for b in self._new if kind_of(self._all_formats[b.source_format]) == table]
+            new = [b for b in self._new if kind_of(self._all_formats[format_key(b)]) == table]
             files = [self._files[b.source, b.batch_id] for b in new]
             written[table] = stage.stage(table, new, files, self._all_formats, add_rejects)
         return written

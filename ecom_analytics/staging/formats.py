@@ -1,0 +1,39 @@
+"""The source formats that a stage reads with: one of each name, and of each thing that it wants to know of a batch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+from ecom_analytics import plugins
+from ecom_analytics.lake import Batch
+from ecom_analytics.protocols import SourceFormat
+
+
+def format_key(batch: Batch) -> str:
+    """What batches that one instance of a source format reads have in common.
+
+    Examples
+    --------
+    >>> format_key(Batch("1", "shop", "canonical", "a.csv", 10, ""))
+    'canonical'
+    """
+    own = batch.details.get(batch.source_format)
+    return batch.source_format if own is None else f"{batch.source_format} {json.dumps(own, sort_keys=True)}"
+
+
+def formats_of(new: Sequence[Batch], staged: Iterable[str]) -> dict[str, SourceFormat]:
+    """The formats of new batches by :func:`format_key`, and those that were staged with before by their names.
+
+    A format that keeps something with its batches has a class method ``from_details`` to be made of it.
+    """
+    formats: dict[str, SourceFormat] = {}
+    for batch in new:
+        key = format_key(batch)
+        if key not in formats:
+            kind = plugins.load("source_formats", batch.source_format)
+            own = batch.details.get(batch.source_format)
+            formats[key] = kind() if own is None else kind.from_details(own)
+    for name in staged:
+        formats.setdefault(name, plugins.load("source_formats", name)())
+    return formats
