@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,13 @@ def test_a_mapping_survives_the_way_through_a_batch_record() -> None:
     assert spec.columns["unit_price"].decimal == ","
     assert spec.columns["event_type"].map["Kauf"] == "purchase"
     assert spec.required == ("event_type", "visitor_id", "product_id")
+
+
+def test_the_documentation_shows_the_examples() -> None:
+    page = (EXAMPLES.parent.parent / "docs" / "how-to" / "any-file.md").read_text(encoding="utf-8")
+    *semicolon, otto = re.findall(r"^```toml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    for shown, name in (("".join(semicolon), "semicolon"), (otto, "otto")):
+        assert spec_of(shown) == load(EXAMPLES / f"{name}.toml")
 
 
 def test_capabilities_are_the_columns_that_are_mapped() -> None:
