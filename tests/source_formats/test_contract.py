@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from ecom_analytics import plugins
+from ecom_analytics import Settings, plugins
 from ecom_analytics.protocols import SourceFormat
 from ecom_analytics.testing.source_formats import SourceFormatContract
 
@@ -62,7 +64,43 @@ class TestSegment(BuiltIn):
     }
 
 
+class TestGa4(BuiltIn):
+    name = "ga4"
+    good = (
+        b'{"event_timestamp": "1767607200000000", "event_name": "purchase", "user_pseudo_id": "1.2", "device": {}, '
+        b'"ecommerce": {"transaction_id": "t"}, "items": [{"item_id": "p"}, {"item_id": "q"}]}\n'
+    )
+    bad = {  # noqa: RUF012
+        good.replace(b'[{"item_id": "p"}, {"item_id": "q"}]', b"[]").replace(b'"t"', b'""'): "missing_transaction_id",
+        good.replace(b"1767607200000000", b"1767607200").replace(b'{"item_id": "p"}, ', b""): "bad_timestamp",
+    }
+
+
+class TestSnowplow(BuiltIn):
+    name = "snowplow"
+    header = b"event_id,event_name,collector_tstamp,derived_tstamp,domain_userid\n"
+    good = header + b"e1,page_view,2022-12-22 13:25:47.779,2022-12-22 13:25:47.677,v1\n"
+    bad = {  # noqa: RUF012
+        header + b"e1,page_view,2022-12-22 13:25:47.779,2022-12-22 13:25:47.677,\n": "missing_visitor_id",
+        header + b"e1,page_view,,soon,v1\n": "bad_timestamp",
+    }
+
+
+class TestMapping(SourceFormatContract):
+    good = b'{"t": 1767607200, "who": "v1", "what": "clicks", "things": [{"sku": "p"}, {"sku": "q"}]}\n'
+    bad = {good.replace(b"1767607200", b'"soon"').replace(b', {"sku": "q"}', b""): "bad_timestamp"}  # noqa: RUF012
+
+    @pytest.fixture
+    def source_format(self, tmp_path: Path) -> SourceFormat:
+        mapping = tmp_path / "mapping.toml"
+        mapping.write_text(
+            '[file]\neach = "things"\n[event_ts]\npath = "t"\nformat = "seconds"\n[columns]\nvisitor_id = "who"\n'
+            'product_id = "things[].sku"\nevent_type = {path = "what", map = {clicks = "view"}}\n'
+        )
+        return plugins.load("source_formats", "mapping").from_settings(Settings(mapping=mapping))
+
+
 def test_no_built_in_format_of_events_is_left_out() -> None:
-    held = {kind.name for kind in BuiltIn.__subclasses__()}
+    held = {kind.name for kind in BuiltIn.__subclasses__()} | {"mapping"}
     formats = {name: plugins.load("source_formats", name) for name in plugins.names("source_formats")}
     assert held == {name for name, kind in formats.items() if getattr(kind, "kind", "events") == "events"}
