@@ -92,7 +92,7 @@ class Fields:
         value = walk(record.get(self.each[0]), self.each[1])
         if isinstance(value, str):
             value = decode(value)
-        return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+        return value if isinstance(value, list) else []
 
 
 def _member(value: Any, name: str) -> Any:

@@ -123,6 +123,16 @@ def test_every_line_of_json_lines_has_an_answer(tmp_path):
     assert raw_text(file, [4, 8, 10], max_record_lines=1) == {4: b"[1]", 8: b'{"id": 2.0}', 10: b'{"id":3}'}
 
 
+def test_an_element_that_is_no_object_is_a_row_too(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"id": 1, "items": [{"sku": "a"}, null, 7]}\n{"id": 2, "items": "no list"}\n')
+    rows, _, counts, _ = read(path, Layout("json_lines"), {"id": "id", "sku": "items[].sku"}, "items")
+    assert [(row["id"], row["sku"], row["source_item"]) for row in rows] == [
+        ("1", "a", 1), ("1", None, 2), ("1", None, 3), ("2", None, None),
+    ]  # fmt: skip
+    assert counts.records == 4
+
+
 @pytest.mark.parametrize("block_bytes", [1, 7, 64])
 def test_blocks_do_not_show(block_bytes):
     from ecom_analytics.reading import JsonLinesReader
