@@ -72,7 +72,7 @@ class DuckDBEngine:
             autoload_known_extensions=False,
         )
         self.execute("SET TimeZone = 'UTC'")
-        self.execute("SET enable_progress_bar = false")  # Ibis switches it on, and it writes to standard output
+        self.execute("SET enable_progress_bar = false")  # it would go to standard output
 
     def __enter__(self) -> DuckDBEngine:
         return self

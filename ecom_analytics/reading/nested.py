@@ -86,13 +86,15 @@ class Fields:
             record[name] = next((record[other] for other in others if record.get(other) not in _NOTHING), None)
 
     def items(self, record: Mapping[str, Any]) -> list[Any]:
-        """The elements that make a row each; none where the record makes one row."""
+        """The elements that make a row each; none where the record makes one row, as one without an object does."""
         if self.each is None:
             return []
         value = walk(record.get(self.each[0]), self.each[1])
         if isinstance(value, str):
             value = decode(value)
-        return value if isinstance(value, list) else []
+        if not isinstance(value, list) or not any(isinstance(item, dict) for item in value):
+            return []
+        return value
 
 
 def _member(value: Any, name: str) -> Any:
