@@ -263,9 +263,10 @@ def test_importing_the_package_imports_neither_flask_nor_duckdb() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_server_cleanly(number: signal.Signals, settings: Settings) -> None:
     code = (
-        "import sys\n"
+        "import signal, sys\n"
         "from ecom_analytics import Settings\n"
         "from ecom_analytics.dashboard.serving import serve\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # which a job in the background ignores
         "serve(Settings(home=sys.argv[1], port=0), ready=lambda address: print(address, flush=True))\n"
         "print('ended')\n"
     )
@@ -279,7 +280,10 @@ def test_a_signal_ends_the_server_cleanly(number: signal.Signals, settings: Sett
         with urllib.request.urlopen(f"{address}healthz", timeout=20) as answer:
             assert answer.status == 200
         server.send_signal(number)
-        out, errors = server.communicate(timeout=30)
+        try:
+            out, errors = server.communicate(timeout=30)
+        finally:
+            server.kill()
     assert (out, errors, server.returncode) == ("ended\n", "", 0)
 
 
