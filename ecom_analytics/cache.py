@@ -8,6 +8,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -122,9 +123,12 @@ class Cache:
             held_since = self._held_since()
             files = []
             for path in self.folder.glob("*/**/*"):
-                if path.parent.name == _LEASES or not path.is_file():
+                try:
+                    status = path.stat()
+                except FileNotFoundError:  # a copy that became whole, or was given up, just now
                     continue
-                status = path.stat()
+                if path.parent.name == _LEASES or not stat.S_ISREG(status.st_mode):
+                    continue
                 if path.name.endswith(PART):
                     if held_since is None or status.st_mtime_ns < held_since:
                         path.unlink(missing_ok=True)

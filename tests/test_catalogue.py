@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from s3_server import *  # noqa: F403
 
 from ecom_analytics import Ingestor, MartBuilder, Pipeline, Settings, Stager, Warehouse
+
+pytest_plugins = ["s3_server"]
 
 
 def millis(day: int, hour: int = 12) -> int:

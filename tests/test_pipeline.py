@@ -15,7 +15,6 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from s3_server import *  # noqa: F403
 
 from ecom_analytics import Ingestor, MartBuilder, Pipeline, Settings, Stager, Warehouse
 from ecom_analytics.errors import (
@@ -31,6 +30,8 @@ from ecom_analytics.errors import (
 from ecom_analytics.generate import generate
 from ecom_analytics.progress import Progress
 from ecom_analytics.staging import rejected, snapshot
+
+pytest_plugins = ["s3_server"]
 
 HEADER = "timestamp,visitorid,event,itemid,transactionid\n"
 

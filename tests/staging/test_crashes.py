@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 from crashes import warm_process
-from s3_server import *  # noqa: F403
 from staged_rows import ingest, left_of_the_dead, staged_rows
 
 from ecom_analytics import Settings, Stager
 from ecom_analytics.staging import snapshot
+
+pytest_plugins = ["s3_server"]
 
 POINTS = {"folder": 32, "s3": 18}
 """The more where it costs less."""

@@ -10,7 +10,6 @@ from typing import Any
 
 import boto3
 import pytest
-from s3_server import *  # noqa: F403
 from staged_rows import ingest, staged_rows
 
 from ecom_analytics import Settings, Stager
@@ -18,6 +17,8 @@ from ecom_analytics.engines import httpfs
 from ecom_analytics.errors import LakeError
 from ecom_analytics.staging import attempt, local_files, rejected, snapshot
 from ecom_analytics.staging.remote import RemotePlace
+
+pytest_plugins = ["s3_server"]
 
 FIRST = ["2026-01-05T23:50:00Z,view,v,p,", "2026-01-05T23:50:00Z,view,v,p,", "2026-01-06T00:05:00Z,view,v,p,x",
          "2026-01-08T10:00:00Z,purchase,w,p,", "nonsense,view,v,p,"]  # fmt: skip
