@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ecom_analytics.events import COLUMNS, EVENT_TYPES
 from ecom_analytics.protocols import Engine, RawFile
-from ecom_analytics.source_formats.common import ORIGIN, Rule, confidence, with_rules
+from ecom_analytics.source_formats.common import (
+    CLOCK,
+    DAY,
+    FIRST,
+    LAST,
+    ORIGIN,
+    Rule,
+    confidence,
+    plausible,
+    with_rules,
+)
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -17,7 +27,7 @@ if TYPE_CHECKING:
 _FIELDS = tuple(c for c in COLUMNS if c.meaning == "event" and c.name != "source")
 _REQUIRED = tuple(c.name for c in _FIELDS if c.required)
 _ISO = (
-    r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+    rf"^{DAY}[T ]{CLOCK}"
     r"(\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?$"
 )
 _DECIMAL = r"^-?[0-9]{1,14}(\.[0-9]{1,4}0*)?$"
@@ -58,7 +68,7 @@ class Canonical:
         except ValueError:
             return None
         at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-        return at if 1990 <= at.year < 2100 else None
+        return at if FIRST <= at < LAST else None
 
     def read(self, engine: Engine, files: Sequence[RawFile]) -> ir.Table:
         self._engine = engine
@@ -70,10 +80,8 @@ class Canonical:
 
         assert self._engine is not None, "read() comes first"
         iso = raw.event_ts.re_search(_ISO).ifelse(raw.event_ts, ibis.null(str))
-        at = self._engine.timestamp_from_text(iso)
-        in_range = at.between(ibis.timestamp("1990-01-01 00:00:00"), ibis.timestamp("2099-12-31 23:59:59.999999"))
         columns: dict[str, Any] = {c.name: _typed(raw[c.name], c.type) for c in _FIELDS}
-        columns["event_ts"] = in_range.ifelse(at, ibis.null("timestamp(6)"))
+        columns["event_ts"] = plausible(self._engine.timestamp_from_text(iso))
         columns["event_type"] = raw.event_type.isin(EVENT_TYPES).ifelse(raw.event_type, ibis.null(str))
         numbers = {c.name: c.type for c in _FIELDS if c.type in ("decimal", "integer")}
         written = {f"raw_{name}": raw[name] for name in ("event_ts", "event_type", *numbers)}

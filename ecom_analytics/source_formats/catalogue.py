@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ecom_analytics.protocols import Engine, RawFile
-from ecom_analytics.source_formats.common import ORIGIN, Rule, header_of, with_rules
+from ecom_analytics.source_formats.common import CLOCK, DAY, ORIGIN, Rule, header_of, with_rules
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -28,7 +28,7 @@ _ALL_NAMES = tuple(name for names in NAMES.values() for name in names)
 _VAGUE = {"product", "id", "name", "title", "price"}
 _NOT_A_CATALOGUE = re.compile(r"event|visitor|user|session|customer|order|transaction|cart|quantity|timestamp|property")
 _TIME = (
-    r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+    rf"^{DAY}([T ]{CLOCK}"
     r"(\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?)?$"
 )
 _PRICE = r"^[0-9]{1,14}(\.[0-9]{1,4}0*)?( [A-Z]{3})?$"

@@ -20,6 +20,10 @@ ORIGIN = ("source", "batch_id", "source_line")
 FIRST, LAST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 """Times of events lie in between; LAST is the first that does not."""
 
+DAY = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+"""Patterns of a day and of a time of day, as ISO 8601 writes them."""
+
 _NUMBER = r"^-?[0-9]{1,14}(\.[0-9]+)?$"
 
 HEADERLESS = 0.8

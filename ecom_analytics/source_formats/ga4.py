@@ -16,6 +16,7 @@ from ecom_analytics.source_formats.common import (
     header_of,
     number_rules,
     plausible,
+    rounded,
     with_rules,
 )
 
@@ -45,7 +46,6 @@ _OPTIONAL = (
 )  # fmt: skip
 _NOT_SET = "(not set)"
 _MICROS = r"^[0-9]{1,17}$"
-_PLAIN = r"^-?[0-9]{1,14}(\.[0-9]+)?$"
 _FLOAT = r"^-?[0-9](\.[0-9]+)?[eE]([+-]?0?[0-9]|-[0-9]{1,3}|\+?1[0-3])$"
 
 
@@ -195,8 +195,9 @@ def _number(text: ir.StringColumn) -> ir.DecimalColumn:
     import ibis
 
     none = ibis.null(str)
-    plain = text.re_search(_PLAIN).ifelse(text, none).cast("decimal(18, 4)")
-    return ibis.coalesce(plain, text.re_search(_FLOAT).ifelse(text, none).cast("float64").cast("decimal(18, 4)"))
+    return ibis.coalesce(
+        rounded(text), text.re_search(_FLOAT).ifelse(text, none).cast("float64").cast("decimal(18, 4)")
+    )
 
 
 def _traffic(raw: ir.Table) -> tuple[Any, Any, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from ecom_analytics.source_formats.common import CLOCK, DAY
+
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
@@ -32,7 +34,7 @@ _DIRECTIVES = {
 }
 _OFFSET = r"(Z| ?UTC|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])$"
 _ISO = (
-    r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+    rf"^{DAY}[T ]{CLOCK}"
     r"(\.[0-9]{1,9})?(Z| ?UTC|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?$"
 )
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ecom_analytics.protocols import Engine, RawFile
 from ecom_analytics.source_formats.common import (
+    CLOCK,
+    DAY,
     FIRST,
     LAST,
     ORIGIN,
@@ -35,8 +37,8 @@ _OPTIONAL = ("category_id", "category_code", "brand", "user_session")
 _REQUIRED = tuple(name for name in _COLUMNS if name not in _OPTIONAL)
 _EVENTS = {"view": "view", "cart": "add_to_cart", "remove_from_cart": "remove_from_cart", "purchase": "purchase"}
 _TIME = (
-    r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01]) ([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?"
-    r"( UTC)?$"
+    rf"^{DAY} {CLOCK}"
+    r"(\.[0-9]{1,6})?( UTC)?$"
 )
 
 

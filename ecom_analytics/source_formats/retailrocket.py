@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from ecom_analytics.protocols import Engine, RawFile
-from ecom_analytics.source_formats.common import ORIGIN, confidence, with_rules
+from ecom_analytics.source_formats.common import FIRST, LAST, ORIGIN, confidence, with_rules
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 _COLUMNS = ("timestamp", "visitorid", "event", "itemid", "transactionid")
 _EVENTS = {"view": "view", "addtocart": "add_to_cart", "transaction": "purchase"}
 MILLIS = r"^[0-9]{1,15}(\.0+)?$"
-_FIRST, _LAST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 BAD_TIMESTAMP = "timestamp is not in milliseconds since 1970, from 1990 to 2099: "
@@ -103,7 +102,7 @@ def time_of(text: str) -> datetime | None:
     if not re.fullmatch(MILLIS, text):
         return None
     at = _EPOCH + timedelta(milliseconds=int(text.partition(".")[0]))
-    return at if _FIRST <= at < _LAST else None
+    return at if FIRST <= at < LAST else None
 
 
 def millis_of(column: ir.StringColumn) -> ir.IntegerColumn:
@@ -111,7 +110,7 @@ def millis_of(column: ir.StringColumn) -> ir.IntegerColumn:
     import ibis
 
     millis = column.re_search(MILLIS).ifelse(column.re_replace(r"\.0+$", ""), ibis.null(str)).cast("int64")
-    return millis.between(_millis(_FIRST), _millis(_LAST) - 1).ifelse(millis, ibis.null("int64"))
+    return millis.between(_millis(FIRST), _millis(LAST) - 1).ifelse(millis, ibis.null("int64"))
 
 
 def identifier(column: ir.StringColumn) -> ir.StringColumn:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ecom_analytics.protocols import Engine, RawFile
 from ecom_analytics.reading.sample import as_sample
 from ecom_analytics.source_formats.common import (
+    CLOCK,
+    DAY,
     ORIGIN,
     Rule,
     number_rules,
@@ -40,7 +42,7 @@ _DEVICES = {"ios": "mobile", "android": "mobile", "mobile": "mobile", "tablet": 
 _MONEY = ("order_discount", "order_tax", "order_shipping")
 _PRODUCTS = "properties.products"
 _ISO = (
-    r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+    rf"^{DAY}T{CLOCK}"
     r"(\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?$"
 )
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ecom_analytics.protocols import Engine, RawFile
 from ecom_analytics.source_formats.common import (
+    CLOCK,
+    DAY,
     ORIGIN,
     Rule,
     confidence,
@@ -36,8 +38,8 @@ _DEVICES = {"computer": "desktop", "desktop": "desktop", "mobile": "mobile", "ph
 _PLATFORMS = {"mob": "mobile", "pc": "desktop"}
 _MONEY = ("order_discount", "order_tax", "order_shipping")
 _TIME = (
-    r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[ T]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?"
-    r"( ?UTC|Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?$"
+    rf"^{DAY}[ T]{CLOCK}"
+    r"(\.[0-9]{1,6})?( ?UTC|Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?$"
 )
 
 _SNOWPLOW = "com_snowplowanalytics_snowplow"
