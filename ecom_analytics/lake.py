@@ -45,7 +45,9 @@ class Batch:
     details : dict
         What else is known: ``layout``, where it is not a comma-separated UTF-8 file with a header; under
         the name of the source format what that wants to know when the batch is read; for a slice,
-        ``sliced_from`` (SHA-256 of the whole file) and ``day``.
+        ``sliced_from`` (SHA-256 of the whole file) and ``day``; where records of a visitor were erased,
+        ``replaces`` (the batch whose place it took) and ``erased``: how many ``records``, and on how many ``lines``,
+        which are empty now.
     """
 
     batch_id: str
@@ -116,6 +118,11 @@ def record_name(source: str, batch_id: str) -> str:
     return f"raw/{source}/batches/{batch_id}.json"
 
 
+def replaced_name(source: str, batch_id: str) -> str:
+    """Name of what says that another batch took the place of this one, relative to the lake."""
+    return f"raw/{source}/replaced/{batch_id}.json"
+
+
 def batch_ids(lake: Storage, source: str = "") -> Iterator[tuple[str, str]]:
     """Source and id of every whole batch of the lake, or of one source, in order; by listing only.
 
@@ -127,14 +134,31 @@ def batch_ids(lake: Storage, source: str = "") -> Iterator[tuple[str, str]]:
     >>> list(batch_ids(open_storage(tempfile.mkdtemp(), Settings())))
     []
     """
-    for name in lake.list(f"raw/{source}/batches/" if source else "raw/"):
-        parts = name.split("/")
-        if len(parts) == 4 and parts[2] == "batches" and parts[3].endswith(".json"):
-            yield parts[1], parts[3].removesuffix(".json")
+    listed = _listed(lake, source)
+    yield from sorted(listed["batches"] - listed["replaced"])
+
+
+def replaced_ids(lake: Storage, source: str = "") -> set[tuple[str, str]]:
+    """Source and id of every batch whose place another one took: it no longer counts, and never will again."""
+    return _listed(lake, source)["replaced"]
+
+
+def _listed(lake: Storage, source: str) -> dict[str, set[tuple[str, str]]]:
+    found: dict[str, set[tuple[str, str]]] = {"batches": set(), "replaced": set()}
+    prefixes = [f"raw/{source}/{kind}/" for kind in found] if source else ["raw/"]
+    for prefix in prefixes:
+        for name in lake.list(prefix):
+            parts = name.split("/")
+            if len(parts) == 4 and parts[2] in found and parts[3].endswith(".json"):
+                found[parts[2]].add((parts[1], parts[3].removesuffix(".json")))
+    return found
 
 
 def batches(lake: Storage, known: Container[tuple[str, str]] = ()) -> Iterator[Batch]:
-    """Every whole batch of the lake, ordered by source and id.
+    """Every whole batch of the lake that counts, ordered by source and id.
+
+    A batch that takes the place of another (its details name it as ``replaces``) counts from the moment that the lake
+    says so of the other one (:func:`replaced_name`), which from then on does not.
 
     Parameters
     ----------
@@ -142,10 +166,14 @@ def batches(lake: Storage, known: Container[tuple[str, str]] = ()) -> Iterator[B
     known : container of (source, batch_id), optional
         Batches to leave out; their records are not opened. The others' are read several at a time.
     """
-    wanted = (key for key in batch_ids(lake) if key not in known)
+    listed = _listed(lake, "")
+    wanted = iter(key for key in sorted(listed["batches"] - listed["replaced"]) if key not in known)
     with ThreadPoolExecutor(_READERS, "batch-records") as pool:
         while some := list(islice(wanted, _RECORDS)):
-            yield from pool.map(partial(read_batch, lake), some)
+            for batch in pool.map(partial(read_batch, lake), some):
+                old = batch.details.get("replaces")
+                if old is None or (batch.source, old) in listed["replaced"]:
+                    yield batch
 
 
 def read_batch(lake: Storage, key: tuple[str, str]) -> Batch:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ecom_analytics import Settings
 from ecom_analytics.errors import LakeError
-from ecom_analytics.lake import Batch, batch_ids, batches
+from ecom_analytics.lake import Batch, batch_ids, batches, replaced_ids, replaced_name
 from ecom_analytics.storages import open_storage
 from ecom_analytics.storages.local import LocalStorage
 
@@ -84,3 +85,18 @@ def test_a_damaged_record_is_named(lake):
         stream.write(b"{}")
     with pytest.raises(LakeError, match="raw/a/batches/01.json cannot be read"):
         list(batches(lake))
+
+
+def test_a_batch_takes_the_place_of_another_when_the_lake_says_so(lake):
+    old, new = put(lake, "shop", "02"), put(lake, "shop", "01")
+    new = replace(new, details={"replaces": old.batch_id})
+    with lake.create(new.record_name, if_absent=False) as to:
+        to.write(new.to_json())
+    assert (list(batches(lake)), replaced_ids(lake)) == ([old], set())
+
+    with lake.create(replaced_name("shop", old.batch_id)) as to:
+        to.write(b"{}")
+    assert list(batches(lake)) == [new]
+    assert list(batch_ids(lake)) == list(batch_ids(lake, "shop")) == [("shop", "01")]
+    assert replaced_ids(lake) == replaced_ids(lake, "shop") == {("shop", "02")}
+    assert replaced_ids(lake, "other") == set()
