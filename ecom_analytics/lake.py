@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ecom_analytics.errors import LakeError
 from ecom_analytics.protocols import Layout, Storage
@@ -134,16 +134,18 @@ def batch_ids(lake: Storage, source: str = "") -> Iterator[tuple[str, str]]:
     >>> list(batch_ids(open_storage(tempfile.mkdtemp(), Settings())))
     []
     """
-    listed = _listed(lake, source)
-    yield from sorted(listed["batches"] - listed["replaced"])
+    yield from sorted(listed(lake, source).batches)
 
 
-def replaced_ids(lake: Storage, source: str = "") -> set[tuple[str, str]]:
-    """Source and id of every batch whose place another one took: it no longer counts, and never will again."""
-    return _listed(lake, source)["replaced"]
+class Listed(NamedTuple):
+    """The names of batches: (source, batch_id) of each one that counts, and of each whose place another one took."""
+
+    batches: set[tuple[str, str]]
+    replaced: set[tuple[str, str]]
 
 
-def _listed(lake: Storage, source: str) -> dict[str, set[tuple[str, str]]]:
+def listed(lake: Storage, source: str = "") -> Listed:
+    """What :func:`batch_ids` finds, and the batches that no longer count, and never will again."""
     found: dict[str, set[tuple[str, str]]] = {"batches": set(), "replaced": set()}
     prefixes = [f"raw/{source}/{kind}/" for kind in found] if source else ["raw/"]
     for prefix in prefixes:
@@ -151,10 +153,10 @@ def _listed(lake: Storage, source: str) -> dict[str, set[tuple[str, str]]]:
             parts = name.split("/")
             if len(parts) == 4 and parts[2] in found and parts[3].endswith(".json"):
                 found[parts[2]].add((parts[1], parts[3].removesuffix(".json")))
-    return found
+    return Listed(found["batches"] - found["replaced"], found["replaced"])
 
 
-def batches(lake: Storage, known: Container[tuple[str, str]] = ()) -> Iterator[Batch]:
+def batches(lake: Storage, known: Container[tuple[str, str]] = (), *, among: Listed | None = None) -> Iterator[Batch]:
     """Every whole batch of the lake that counts, ordered by source and id.
 
     A batch that takes the place of another (its details name it as ``replaces``) counts from the moment that the lake
@@ -165,14 +167,16 @@ def batches(lake: Storage, known: Container[tuple[str, str]] = ()) -> Iterator[B
     lake : Storage
     known : container of (source, batch_id), optional
         Batches to leave out; their records are not opened. The others' are read several at a time.
+    among : Listed, optional
+        What :func:`listed` found, if it was called already.
     """
-    listed = _listed(lake, "")
-    wanted = iter(key for key in sorted(listed["batches"] - listed["replaced"]) if key not in known)
+    there = among or listed(lake)
+    wanted = iter(key for key in sorted(there.batches) if key not in known)
     with ThreadPoolExecutor(_READERS, "batch-records") as pool:
         while some := list(islice(wanted, _RECORDS)):
             for batch in pool.map(partial(read_batch, lake), some):
                 old = batch.details.get("replaces")
-                if old is None or (batch.source, old) in listed["replaced"]:
+                if old is None or (batch.source, old) in there.replaced:
                     yield batch
 
 

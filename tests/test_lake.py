@@ -10,7 +10,7 @@ import pytest
 
 from ecom_analytics import Settings
 from ecom_analytics.errors import LakeError
-from ecom_analytics.lake import Batch, batch_ids, batches, replaced_ids, replaced_name
+from ecom_analytics.lake import Batch, batch_ids, batches, listed, replaced_name
 from ecom_analytics.storages import open_storage
 from ecom_analytics.storages.local import LocalStorage
 
@@ -92,11 +92,11 @@ def test_a_batch_takes_the_place_of_another_when_the_lake_says_so(lake):
     new = replace(new, details={"replaces": old.batch_id})
     with lake.create(new.record_name, if_absent=False) as to:
         to.write(new.to_json())
-    assert (list(batches(lake)), replaced_ids(lake)) == ([old], set())
+    assert (list(batches(lake)), listed(lake).replaced) == ([old], set())
 
     with lake.create(replaced_name("shop", old.batch_id)) as to:
         to.write(b"{}")
     assert list(batches(lake)) == [new]
     assert list(batch_ids(lake)) == list(batch_ids(lake, "shop")) == [("shop", "01")]
-    assert replaced_ids(lake) == replaced_ids(lake, "shop") == {("shop", "02")}
-    assert replaced_ids(lake, "other") == set()
+    assert listed(lake).replaced == listed(lake, "shop").replaced == {("shop", "02")}
+    assert listed(lake, "other") == (set(), set())
