@@ -9,11 +9,14 @@ from ecom_analytics.config import Settings
 from ecom_analytics.errors import NotBuiltError
 from ecom_analytics.export import Exporter
 from ecom_analytics.ingest import Ingestor
+from ecom_analytics.ingest.judge import with_mapping
 from ecom_analytics.marts import MartBuilder
 from ecom_analytics.progress import Watcher, ignore
-from ecom_analytics.reports import RunReport
+from ecom_analytics.reports import RunReport, StageReport
 from ecom_analytics.staging import Stager
 from ecom_analytics.warehouse import Warehouse
+
+_HOW_TO_READ = ("source_format", "mapping", "encoding", "delimiter", "header")
 
 
 class Pipeline:
@@ -87,6 +90,34 @@ class Pipeline:
                 exported = exporter.export(export if isinstance(export, str) else None)
         changed = bool(staged.stage_id or built.built or (exported and exported.exported))
         return RunReport(ingested, staged, built, exported, changed, time.perf_counter() - started)
+
+    def replay(self, *, rule: str | None = None, source: str | None = None) -> StageReport:
+        """Stage rejected records again, after a rule, a mapping, a format or another setting was corrected.
+
+        Where the settings choose a format, a mapping, an encoding, a delimiter or whether there is a header, this is
+        written down with the batches that it concerns first: those of the format, those with rejected records, and
+        those that are not staged yet.
+
+        Parameters
+        ----------
+        rule : str, optional
+            Only batches where this rule was broken.
+        source : str, optional
+            Only batches of this source.
+
+        Raises
+        ------
+        InputError
+            A batch cannot be read that way; nothing was changed.
+        EcomError
+            What went wrong while staging, and what to do.
+        """
+        stager = Stager(self.settings, watch=self._watch)
+        settings = with_mapping(self.settings)
+        if any(getattr(settings, key) not in ("auto", None) for key in _HOW_TO_READ):
+            keys = stager.doubtful(rule=rule, source=source, source_format=settings.source_format)
+            Ingestor(self.settings, watch=self._watch).correct(keys)
+        return stager.replay(rule=rule, source=source)
 
     def _is_built(self) -> bool:
         try:

@@ -84,20 +84,23 @@ class IngestReport(Report):
 class StageReport(Report):
     """What :meth:`ecom_analytics.Stager.stage` did, and the whole account of the lake.
 
-    ``records == staged + duplicates + rejected + blank`` holds for the totals, which cover every batch of the lake.
+    ``records == staged + duplicates + rejected + blank + erased`` holds for the totals, which cover every batch of the
+    lake.
 
     Attributes
     ----------
     batches, new_batches : int
         Batches in the lake, and those among them that this run staged.
-    records, staged, duplicates, rejected, blank : int
+    records, staged, duplicates, rejected, blank, erased : int
         Totals over all batches.
     new_records : int
-        Records of the new batches.
+        Records of the new batches, and of those that were read again.
     days : int
         Days that were written.
     rejected_by_rule : dict
         Rule → rejected records, over all batches.
+    replayed_batches : int
+        Batches that were staged before and that this run read again.
     version : int
         Version of the staged events table.
     stage_id : str or None
@@ -118,6 +121,8 @@ class StageReport(Report):
     stage_id: str | None
     seconds: float
     rejected_by_rule: dict[str, int] = field(default_factory=dict)
+    erased: int = 0
+    replayed_batches: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Commands that look and change nothing: status, rejected, plugins."""
+"""Commands that look: status, rejected (which can stage again what it shows), plugins."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ecom_analytics.cli.options import PLACES, with_settings
+from ecom_analytics.cli.options import FILES, PLACES, WORK, with_settings
 from ecom_analytics.cli.output import Output, number, shown_path, table
+from ecom_analytics.cli.stages import staged
 
 if TYPE_CHECKING:
     from ecom_analytics.config import Settings
@@ -55,11 +56,27 @@ def status(settings: Settings, output: Output) -> None:
 @click.command()
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many to show.")
 @click.option("--rule", help="Only those that broke this rule.")
-@with_settings(*PLACES)
-def rejected(settings: Settings, output: Output, limit: int, rule: str | None) -> None:
-    """Show rejected records: where each one is, the rule it broke, and its raw text."""
+@click.option("--replay", is_flag=True, help="Stage them again, after a rule, a mapping or a format was corrected.")
+@click.option("--source", help="With --replay: only files of this source.")
+@with_settings(*WORK, *(name for name in FILES if name != "source"))
+def rejected(
+    settings: Settings, output: Output, limit: int, rule: str | None, replay: bool, source: str | None
+) -> None:
+    """Show rejected records: where each one is, the rule it broke, and its raw text. Or stage them again.
+
+    With --replay the files that hold such records are read again as the settings and options say now; so are files
+    that are read in another way by now, and new ones.
+    """
     from ecom_analytics.staging import rejected as read
 
+    if replay:
+        from ecom_analytics import Pipeline
+
+        with output.watching() as watch:
+            report = Pipeline(settings, watch=watch).replay(rule=rule, source=source)
+        again = f"Read {number(report.replayed_batches)} staged files again. Then run: ecom-analytics build"
+        output.report("rejected", report.to_dict(), f"{again}\n{staged(report)}")
+        return
     total, rows = read(settings, limit=limit, rule=rule)
     if output.as_json:
         for row in rows:

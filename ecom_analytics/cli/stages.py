@@ -103,6 +103,8 @@ def staged(report: StageReport) -> str:
         ("+ rejected", number(report.rejected)),
         ("+ blank lines", number(report.blank)),
     ]
+    if report.erased:
+        rows.append(("+ erased", number(report.erased)))
     lines = [table(rows)]
     if report.rejected_by_rule:
         rules = ", ".join(f"{rule} {number(count)}" for rule, count in report.rejected_by_rule.items())

@@ -6,19 +6,22 @@ import hashlib
 import os
 import tempfile
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ecom_analytics.catalogue import EVENTS, kind_of
 from ecom_analytics.errors import EmptyFileError, MissingFileError, NotLinesError, UnknownFormatError
 from ecom_analytics.ingest.copying import Copier, Piece
+from ecom_analytics.ingest.correct import correct, details_of
 from ecom_analytics.ingest.files import LocalFile
 from ecom_analytics.ingest.find import Candidate, find, real_name
 from ecom_analytics.ingest.judge import judge, with_mapping
 from ecom_analytics.ingest.look import look
 from ecom_analytics.ingest.slices import cut
+from ecom_analytics.lake import Batch
 from ecom_analytics.progress import Progress, Watcher, ignore
 from ecom_analytics.protocols import Layout
 from ecom_analytics.reports import IngestedBatch, IngestReport
@@ -148,6 +151,42 @@ class Ingestor:
         settings = self._settings(paths, source, source_format)
         return tuple(explain(candidate.file, settings, events) for candidate in find(paths, settings))
 
+    def correct(self, batches: Iterable[tuple[str, str]]) -> list[Batch]:
+        """Write down anew how batches of the lake are to be read, after a mapping or another setting was corrected.
+
+        The settings ``source_format``, ``mapping``, ``encoding``, ``delimiter`` and ``header`` are looked at. The bytes
+        stay as they are. :meth:`ecom_analytics.Stager.replay` then reads such batches again.
+
+        Parameters
+        ----------
+        batches : iterable of (source, batch_id)
+            A batch of another format that the chosen one does not recognise is left alone.
+
+        Returns
+        -------
+        list of Batch
+            Those whose records changed.
+
+        Raises
+        ------
+        InputError
+            A batch cannot be read that way; no record was changed.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from ecom_analytics import Settings
+        >>> home = tempfile.mkdtemp()
+        >>> path = Path(home, "drop.csv")
+        >>> _ = path.write_text("timestamp,visitorid,event,itemid,transactionid\\n1433221332117,7,view,8,\\n")
+        >>> [batch] = Ingestor(Settings(home=home)).ingest(path).batches
+        >>> settings = Settings(home=home, encoding="latin-1")
+        >>> [corrected] = Ingestor(settings).correct([(batch.source, batch.batch_id)])
+        >>> corrected.layout.encoding
+        'iso8859-1'
+        """
+        return correct(with_mapping(self.settings), batches)
+
     def _settings(self, paths: tuple[str | Path, ...], source: str | None, source_format: str | None) -> Settings:
         """The settings of one call."""
         from ecom_analytics.config import Settings
@@ -236,12 +275,4 @@ def _judge(candidate: Candidate, settings: Settings) -> Piece | None:
         if by_chance:
             return None
         raise
-    details = {"layout": found.layout.to_dict(), found.kind.name: _own_details(found.kind)}
-    kept = {key: value for key, value in details.items() if value}
-    return Piece(file, found.kind, file.name, details=kept, judgement=found)
-
-
-def _own_details(kind: Any) -> dict[str, Any]:
-    """What a format wants to have kept with a batch, to read it by."""
-    details: dict[str, Any] = kind.details() if hasattr(kind, "details") else {}
-    return details
+    return Piece(file, found.kind, file.name, details=details_of(found), judgement=found)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,9 @@ from ecom_analytics.errors import AccountingError, BusyError
 from ecom_analytics.lake import STAGED, Batch, StagedFile
 from ecom_analytics.progress import Progress, Watcher
 from ecom_analytics.protocols import RawFile, SourceFormat
-from ecom_analytics.staging.formats import format_key, formats_of
-from ecom_analytics.staging.state import Account, State, account, open_tables, properties, version_of
+from ecom_analytics.staging.formats import format_key, formats_of, read_with
+from ecom_analytics.staging.replaced import Key, Replaced, with_stage
+from ecom_analytics.staging.state import ALL, Account, State, account, open_tables, properties, version_of
 from ecom_analytics.staging.tables import STAGE, commit, create_table, files_of, open_table, schema
 
 if TYPE_CHECKING:
@@ -24,16 +26,42 @@ if TYPE_CHECKING:
     from ecom_analytics.staging.days import Judged
 
 
-class Attempt:
-    """One try at one stage: everything it writes bears its id, so that it can be undone."""
+COMPACT = 16
+"""So many files of ``batches`` are made one by the next stage."""
 
-    def __init__(self, settings: Settings, watch: Watcher, state: State, stage_id: str, new: Sequence[Batch]) -> None:
+
+class Attempt:
+    """One try at one stage: everything it writes bears its id, so that it can be undone.
+
+    Parameters
+    ----------
+    settings : Settings
+    watch : callable
+    state : State
+        What is staged before it.
+    stage_id : str
+    new : sequence of Batch
+        Batches to read.
+    replaced : collection of (source, batch_id), optional
+        Staged batches whose rows go. Some or all of them may be among ``new``.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        watch: Watcher,
+        state: State,
+        stage_id: str,
+        new: Sequence[Batch],
+        replaced: Collection[Key] = (),
+    ) -> None:
         self._settings = settings
         self._watch = watch
         self._state = state
         self._place = state.place
         self._stage_id = stage_id
         self._new = new
+        self._replaced = Replaced(state, replaced)
         self._committed = False
         self._all_formats: dict[str, Any] = formats_of(new, set(state.batches["source_format"].to_pylist()))
         self._formats: dict[str, SourceFormat] = {
@@ -57,6 +85,7 @@ class Attempt:
             self._rejects.add_broken(engine, list(self._files.values()), self._settings.max_record_lines)
             self._catalogue = self._stage_catalogue(engine)
             self._rejects.close()
+            self._carried = self._replaced.carry_on(self._workshop, self._stage_id)
             touched = {
                 day.isoformat(): rows
                 for day, rows in engine.rows(
@@ -64,11 +93,22 @@ class Attempt:
                 )
             }
             self._counts = engine.reading.counts
+            if self._replaced:
+                self._replaced.create(engine)
+                touched = dict.fromkeys(self._replaced.days(engine, reader), 0) | touched
             if not touched:
                 return Judged()
             columns = present_columns(c for f in self._formats.values() for c in f.capabilities)
             judge = DayJudge(
-                engine, self._settings, self._state, columns, self._stage_id, self._workshop, reader, self._on_days
+                engine,
+                self._settings,
+                self._state,
+                columns,
+                self._stage_id,
+                self._workshop,
+                reader,
+                self._on_days,
+                dropping=bool(self._replaced),
             )
             judged = judge.judge(touched)
             self._validate(engine, judged)
@@ -171,6 +211,8 @@ class Attempt:
             "batches": [self._write_batches()],
             **self._catalogue,
         }
+        for name, files in self._carried.items():
+            new[name] = [*new[name], *files]
         self._watch(Progress("stage", "committing", None, None))
         self._place.publish([f"{name}/{file.path}" for name, files in new.items() for file in files], self._workshop)
         tables = self._tables()
@@ -192,7 +234,7 @@ class Attempt:
         tables = {
             name: table or create_table(self._place, name, configuration)
             for name, table in open_tables(self._place).items()
-            if name not in CATALOGUE or self._catalogue[name]
+            if name not in CATALOGUE or self._catalogue[name] or self._carried[name]
         }
         if version_of(tables["events"]) != self._state.version:
             raise BusyError("another stager committed meanwhile", hint="run the stage again")
@@ -200,34 +242,51 @@ class Attempt:
 
     def _check_account(self, judged: Judged, removed: list[StagedFile]) -> None:
         """Count where every record of the lake will be; nothing is committed unless it adds up."""
-        before = account(self._state)
-        records = sum(c.records + c.blank for c in self._counts.values())
-        blank = sum(c.blank for c in self._counts.values())
+        before, gone = account(self._state), self._replaced
+        blank = sum(self._blank(batch) for batch in self._new)
+        erased = sum(self._erased(batch) for batch in self._new)
         replaced = [f for day in judged.days for f in self._state.duplicates.get(day, [])]
+        catalogue = [f for name in CATALOGUE for f in (*self._catalogue[name], *self._carried[name])]
         total = Account(
-            records=before.records + records,
-            staged=before.staged + _rows(judged.events) - _rows(removed) + sum(map(_rows, self._catalogue.values())),
+            records=before.records - gone.total("records") + sum(map(self._records, self._new)),
+            staged=before.staged
+            + (_rows(judged.events) - _rows(removed))
+            + (_rows(catalogue) - sum(_rows(gone.files(name)) for name in CATALOGUE)),
             duplicates=before.duplicates + _rows(judged.duplicates) - _rows(replaced),
-            rejected=before.rejected + self._rejects.rows,
-            blank=before.blank + blank,
+            rejected=before.rejected - gone.total("rejected") + self._rejects.rows,
+            blank=before.blank - gone.total("blank") + blank,
+            erased=before.erased - gone.total("erased") + erased,
         )
         if not total.adds_up:
             raise AccountingError(
                 f"{total.records} records came in, but {total.staged} staged + {total.duplicates} duplicates + "
-                f"{total.rejected} rejected + {total.blank} blank make "
-                f"{total.staged + total.duplicates + total.rejected + total.blank}",
+                f"{total.rejected} rejected + {total.blank} blank + {total.erased} erased make {total.answered}",
                 hint="nothing was committed; please report this as a defect, with the file if you can",
                 account=total,
             )
+
+    def _records(self, batch: Batch) -> int:
+        """Records of a batch, with blank lines and those that were erased."""
+        counts = self._counts[batch.source, batch.batch_id]
+        return counts.records + self._blank(batch) + self._erased(batch)
+
+    def _blank(self, batch: Batch) -> int:
+        """Blank lines of a batch, without those that stand for erased records."""
+        lines: int = batch.details.get("erased", {}).get("lines", 0)
+        return self._counts[batch.source, batch.batch_id].blank - lines
+
+    def _erased(self, batch: Batch) -> int:
+        """Records of a batch that were erased from it."""
+        records: int = batch.details.get("erased", {}).get("records", 0)
+        return records
 
     def _write_batches(self) -> StagedFile:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         rows: list[dict[str, Any]] = []
-        rejected = self._rejects.by_batch
         for batch in self._new:
-            counts = self._counts[batch.source, batch.batch_id]
+            rules: Mapping[str, int] = self._rejects.by_batch.get((batch.source, batch.batch_id), {})
             rows.append(
                 {
                     "source": batch.source,
@@ -235,17 +294,24 @@ class Attempt:
                     "source_format": batch.source_format,
                     "name": batch.name,
                     "bytes": batch.bytes,
-                    "records": counts.records + counts.blank,
-                    "rejected": rejected[batch.source, batch.batch_id],
-                    "blank": counts.blank,
+                    "records": self._records(batch),
+                    "rejected": sum(rules.values()),
+                    "blank": self._blank(batch),
+                    "erased": self._erased(batch),
+                    "rejected_by_rule": json.dumps(rules, sort_keys=True),
+                    "read_with": read_with(batch, self._settings),
                     "stage_id": self._stage_id,
                     "staged_at": datetime.now(UTC),
                 }
             )
+        table = pa.Table.from_pylist(rows, schema=schema("batches"))
         path = self._workshop / self._name("batches")
+        if self._replaced or self._state.batch_files >= COMPACT:
+            path = path.with_name(f"{self._stage_id}{ALL}")
+            table = pa.concat_tables([self._replaced.kept, with_stage(self._replaced.carried, self._stage_id), table])
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema("batches")), path, compression="zstd")
-        return _file(path, len(rows))
+        pq.write_table(table, path, compression="zstd")
+        return _file(path, len(table))
 
     def _name(self, table: str) -> str:
         return f"{table}/{self._stage_id}_0.parquet"

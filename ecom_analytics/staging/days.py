@@ -20,6 +20,7 @@ from ecom_analytics.lake import Batch, StagedFile
 from ecom_analytics.staging.event_ids import ID_WINDOW, id_columns, same_row, suppress_repeated_ids
 from ecom_analytics.staging.expressions import identical_rows, with_sessions
 from ecom_analytics.staging.state import State
+from ecom_analytics.staging.tables import schema
 
 CHUNK_ROWS = 400_000
 """Rows that are judged at a time, give or take a day."""
@@ -57,6 +58,8 @@ class DayJudge:
         Gives for names of staged files what DuckDB can read them by.
     on_days : callable, optional
         Told after each chunk how many days are done and how many are known to be left.
+    dropping : bool
+        Rows of the batches that the table ``dropped`` names go. The days that they are on are to be judged.
     """
 
     def __init__(
@@ -69,12 +72,15 @@ class DayJudge:
         workshop: Path,
         readable: Callable[[Sequence[str]], list[str]],
         on_days: Callable[[int, int], None] = lambda done, left: None,
+        *,
+        dropping: bool = False,
     ) -> None:
         self._engine = engine
         self._settings = settings
         self._state = state
         self._stage_id = stage_id
         self._on_days = on_days
+        self._dropping = dropping
         self._columns = list(columns)
         self._has_ids = "source_event_id" in self._columns
         self._timeout = timedelta(minutes=settings.session_timeout_minutes)
@@ -138,12 +144,25 @@ class DayJudge:
             result.duplicates += engine.write_partitions(
                 "SELECT * FROM losers", self._workshop / "duplicates", self._stage_id
             )
+        for day in set(chunk).intersection(self._state.duplicates).difference(str(file.day) for file in written):
+            if not any(file.day == day for file in result.duplicates):
+                result.duplicates.append(self._no_duplicates(day))
         result.days.update(chunk)
         for day in chunk:
             self._files.pop(day, None)
         for file in written:
             self._files.setdefault(str(file.day), []).append(f"events/{file.path}")
             self._own.add(f"events/{file.path}")
+
+    def _no_duplicates(self, day: str) -> StagedFile:
+        """An empty file for a day of which nothing is left: else its old duplicates would be its newest rows."""
+        import pyarrow.parquet as pq
+
+        kind = schema("duplicates")
+        path = self._workshop / "duplicates" / f"event_date={day}" / f"{self._stage_id}_none.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(kind.remove(kind.get_field_index("event_date")).empty_table(), path)
+        return StagedFile(str(path.relative_to(self._workshop / "duplicates")), 0, path.stat().st_size, day)
 
     def _view_rows(self, chunk: list[str]) -> None:
         """The relation ``rows``: new and old rows of the chunk's days, and the carry of its first day."""
@@ -159,7 +178,8 @@ class DayJudge:
         self._engine.execute("SET VARIABLE last_day = $1", [date.fromisoformat(chunk[-1])])
         if old:
             self._engine.execute("SET VARIABLE old_files = $1", [self._paths(old)])
-            parts.append(f"SELECT {columns}, event_date FROM ({self._scan('old_files')})")
+            stays = "WHERE (source, batch_id) NOT IN (SELECT (source, batch_id) FROM dropped)" if self._dropping else ""
+            parts.append(f"SELECT {columns}, event_date FROM ({self._scan('old_files')}) {stays}")
         rows = " UNION ALL ".join(parts)
         self._engine.execute(f"CREATE OR REPLACE TEMP VIEW candidates AS {rows}")
         self._engine.execute(

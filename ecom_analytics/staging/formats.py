@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 
 from ecom_analytics import plugins
+from ecom_analytics.config import Settings
 from ecom_analytics.lake import Batch
 from ecom_analytics.protocols import SourceFormat
 
@@ -37,3 +39,26 @@ def formats_of(new: Sequence[Batch], staged: Iterable[str]) -> dict[str, SourceF
     for name in staged:
         formats.setdefault(name, plugins.load("source_formats", name)())
     return formats
+
+
+def read_with(batch: Batch, settings: Settings) -> str:
+    """What the rows of a batch depend on beside its bytes: two hashes, of :func:`reading` and of its own details.
+
+    Examples
+    --------
+    >>> len(read_with(Batch("1", "shop", "canonical", "a.csv", 10, ""), Settings()))
+    33
+    """
+    details = batch.details.get(batch.source_format)
+    own = {"format": batch.source_format, "layout": batch.layout.to_dict(), "details": details}
+    return f"{reading(settings, batch.source, batch.source_format)}-{_hash(own)}"
+
+
+def reading(settings: Settings, source: str, source_format: str) -> str:
+    """A hash of what the rows of all batches of a source and a format depend on: the format's version and settings."""
+    kind = plugins.load("source_formats", source_format)
+    return _hash({"version": getattr(kind, "version", "1"), "max_record_lines": settings.max_record_lines})
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

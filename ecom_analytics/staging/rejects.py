@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ class RejectFile:
     def __init__(self, path: Path, stage_id: str) -> None:
         self.path = path
         self.rows = 0
-        self.by_batch: Counter[tuple[str, str]] = Counter()
+        self.by_batch: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         self._stage_id = stage_id
         self._buffer: list[dict[str, Any]] = []
         self._writer: Any = None
@@ -48,7 +48,7 @@ class RejectFile:
             }
         )
         self.rows += 1
-        self.by_batch[file.source, file.batch_id] += 1
+        self.by_batch[file.source, file.batch_id][rule] += 1
         if len(self._buffer) >= BUFFER:
             self._flush()
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ecom_analytics.catalogue import CATALOGUE
 from ecom_analytics.config import Settings
+from ecom_analytics.errors import RestageError
 from ecom_analytics.lake import STAGED, StagedFile
 from ecom_analytics.staging.places import Place, open_place
 from ecom_analytics.staging.tables import STAGE, files_of, open_table, schema
@@ -19,13 +21,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
 
-RULE_VERSION = "1"
+RULE_VERSION = "2"
 """Goes up when staging the same bytes would give other rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Where every record of the lake went: ``records == staged + duplicates + rejected + blank``.
+    """Where every record of the lake went: ``records == staged + duplicates + rejected + blank + erased``.
 
     Examples
     --------
@@ -38,11 +40,17 @@ class Account:
     duplicates: int = 0
     rejected: int = 0
     blank: int = 0
+    erased: int = 0
     rejected_by_rule: dict[str, int] = field(default_factory=dict)
 
     @property
+    def answered(self) -> int:
+        """The records whose whereabouts are known."""
+        return self.staged + self.duplicates + self.rejected + self.blank + self.erased
+
+    @property
     def adds_up(self) -> bool:
-        return self.records == self.staged + self.duplicates + self.rejected + self.blank
+        return self.records == self.answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +87,11 @@ class State:
     version: int
     events: dict[str, list[StagedFile]]
     duplicates: dict[str, list[StagedFile]]
-    superseded: list[StagedFile]
-    """Files of ``duplicates`` that a later stage replaced but that are not yet removed."""
+    superseded: dict[str, list[StagedFile]]
+    """By table, files that a later stage replaced but that are not yet removed."""
     batches: pa.Table
-    rejected: pa.Table
+    batch_files: int
+    rejected: list[StagedFile]
     catalogue: dict[str, list[StagedFile]]
     """The files of ``products`` and of ``categories`` that count."""
 
@@ -100,6 +109,7 @@ def load(place: Place) -> State:
     """Read the state of the staged tables. Within ``place.hold()``."""
     tables = open_tables(place)
     events = tables["events"]
+    _refuse_other_version(place, events)
     counted = Counted(events)
     by_day: dict[str, list[StagedFile]] = defaultdict(list)
     for file in files_of(events):
@@ -108,11 +118,22 @@ def load(place: Place) -> State:
     for file in files_of(tables["duplicates"]):
         if file.stage_id in counted:
             duplicates[str(file.day)].append(file)
-    superseded = []
+    superseded: dict[str, list[StagedFile]] = {"duplicates": []}
     for day, files in duplicates.items():
         newest = max(file.stage_id for file in [*files, *by_day.get(day, [])])
-        superseded += [file for file in files if file.stage_id != newest]
+        superseded["duplicates"] += [file for file in files if file.stage_id != newest]
         duplicates[day] = [file for file in files if file.stage_id == newest]
+    kept: dict[str, list[StagedFile]] = {}
+    for name in ("batches", "rejected", *CATALOGUE):
+        files = [file for file in files_of(tables[name]) if file.stage_id in counted]
+        if name == "batches":
+            first = max((file.stage_id for file in files if file.path.endswith(ALL)), default="")
+            kept[name] = [file for file in files if file.stage_id >= first]
+            batches = _rows(place, name, kept[name])
+            stages = set(batches["stage_id"].to_pylist())
+        else:
+            kept[name] = [file for file in files if file.stage_id in stages]
+        superseded[name] = [file for file in files if file not in kept[name]]
     return State(
         place=place,
         tables=tables,
@@ -120,10 +141,25 @@ def load(place: Place) -> State:
         events=dict(by_day),
         duplicates={day: files for day, files in duplicates.items() if files},
         superseded=superseded,
-        batches=_counted_rows(place, "batches", tables["batches"], counted),
-        rejected=_counted_rows(place, "rejected", tables["rejected"], counted, columns=["source", "batch_id", "rule"]),
-        catalogue={name: [f for f in files_of(tables[name]) if f.stage_id in counted] for name in CATALOGUE},
+        batches=batches,
+        batch_files=len(kept["batches"]),
+        rejected=kept["rejected"],
+        catalogue={name: kept[name] for name in CATALOGUE},
     )
+
+
+def _refuse_other_version(place: Place, events: DeltaTable | None) -> None:
+    if events is None:
+        return
+    version = events.metadata().configuration.get("ecom.ruleVersion", RULE_VERSION)
+    if version != RULE_VERSION:
+        raise RestageError(
+            f"the staged tables were made by another version of this package (their rules are {version}, not "
+            f"{RULE_VERSION})",
+            hint=f"delete {place.address} and stage again: the raw files are all kept",
+            was=version,
+            now=RULE_VERSION,
+        )
 
 
 def open_tables(place: Place) -> dict[str, DeltaTable | None]:
@@ -138,6 +174,10 @@ def open_tables(place: Place) -> dict[str, DeltaTable | None]:
 def version_of(events: DeltaTable | None) -> int:
     """The number of the last stage."""
     return (events.transaction_version(STAGE) or 0) if events is not None else 0
+
+
+ALL = "_all.parquet"
+"""How the name of a file of ``batches`` ends that holds all rows of that table, so that earlier files do not count."""
 
 
 class Counted:
@@ -155,14 +195,13 @@ class Counted:
         return self._known[str(stage_id)]
 
 
-def _counted_rows(
-    place: Place, name: str, table: DeltaTable | None, counted: Counted, columns: list[str] | None = None
-) -> pa.Table:
+def _rows(place: Place, name: str, files: list[StagedFile], columns: list[str] | None = None) -> pa.Table:
+    """All rows of files of a staged table."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    paths = place.paths([f"{name}/{file.path}" for file in files_of(table) if file.stage_id in counted])
     kept = pa.schema([f for f in schema(name) if columns is None or f.name in columns])
+    paths = place.paths([f"{name}/{file.path}" for file in files])
     if not paths:
         return kept.empty_table()
     return pa.concat_tables([pq.read_table(path, columns=columns, partitioning=None) for path in paths]).cast(kept)
@@ -175,15 +214,27 @@ def account(state: State) -> Account:
     def total(column: str) -> int:
         return int(pc.sum(state.batches[column]).as_py() or 0)
 
-    by_rule = Counter(state.rejected["rule"].to_pylist())
     return Account(
         records=total("records"),
         staged=sum(f.rows for files in (*state.events.values(), *state.catalogue.values()) for f in files),
         duplicates=sum(file.rows for files in state.duplicates.values() for file in files),
-        rejected=state.rejected.num_rows,
+        rejected=sum(file.rows for file in state.rejected),
         blank=total("blank"),
-        rejected_by_rule=dict(sorted(by_rule.items())),
+        erased=total("erased"),
+        rejected_by_rule=by_rule(state.batches),
     )
+
+
+def by_rule(batches: pa.Table) -> dict[str, int]:
+    """How many records of these batches broke each rule, as the column ``rejected_by_rule`` says."""
+    import pyarrow.compute as pc
+
+    total: Counter[str] = Counter()
+    for row in pc.value_counts(batches["rejected_by_rule"]).to_pylist():
+        counts: Mapping[str, int] = json.loads(row["values"])
+        for rule, count in counts.items():
+            total[rule] += count * row["counts"]
+    return dict(sorted(total.items()))
 
 
 def snapshot(settings: Settings | None = None) -> Snapshot:
@@ -247,13 +298,11 @@ def rejected(
 
     place = open_place(settings or Settings())
     with place.hold():
-        tables = open_tables(place)
-        counted = Counted(tables["events"])
-        rows = _counted_rows(place, "rejected", tables["rejected"], counted).drop_columns(["stage_id"])
-        batches = _counted_rows(place, "batches", tables["batches"], counted, columns=["batch_id", "name"])
+        state = load(place)
+        rows = _rows(place, "rejected", state.rejected).drop_columns(["stage_id"])
     if rule is not None:
         rows = rows.filter(pc.equal(rows["rule"], rule))
-    names = {row["batch_id"]: row["name"] for row in batches.to_pylist()}
+    names = {row["batch_id"]: row["name"] for row in state.batches.select(["batch_id", "name"]).to_pylist()}
     order = [("source", "ascending"), ("batch_id", "ascending"), ("source_line", "ascending")]
     first = rows.sort_by(order).slice(0, limit).to_pylist()
     return rows.num_rows, [{"name": names[row["batch_id"]], **row} for row in first]

@@ -1,4 +1,4 @@
-"""Remove what does not count: what dead stages left, and rows that a later stage replaced."""
+"""Remove what does not count: what dead stages left, and what a later stage replaced."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FILE = re.compile(r"(\d{8,})-[0-9a-f]{32}(?=_)")
 
 
 def sweep(state: State) -> None:
-    """Remove the files and rows of stages that died, and rows of ``duplicates`` that were replaced.
+    """Remove the files and rows of stages that died, and the files that a later stage replaced.
 
     A stage's id begins with the number that its commit would have. If the events table has that number and does not
     know the stage, another took its place: it can never commit. A number yet to come may be that of a living stage.
@@ -38,7 +38,7 @@ def sweep(state: State) -> None:
         if table is None:
             continue
         rows = [file for file in files_of(table) if is_dead(file.path)]
-        rows += state.superseded if name == "duplicates" else []
+        rows += state.superseded.get(name, [])
         if rows:  # in one commit: the table is known as it was before
             commit(table, name, [], rows)
         state.place.delete([path for path in state.place.listing(name) if is_dead(path)])

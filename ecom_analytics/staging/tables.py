@@ -2,8 +2,14 @@
 
 The commit to ``events`` is the only one that matters. It carries two Delta application transactions: ``ecom.stage``,
 whose version goes up by one (so that of two stagers that read the same version one fails), and
-``ecom.stage/<stage id>``. Rows of the other tables name the stage that wrote them, and count only if ``events``
-knows it. Stage ids begin with that version, so they sort in the order of their commits.
+``ecom.stage/<stage id>``. Files of the other tables name the stage that wrote them, and count only if ``events``
+knows it, and as long as no later stage replaced them:
+
+* those of ``duplicates`` until a later stage judged their day;
+* those of ``batches`` until a later stage wrote all rows of that table anew, into a file that ends in ``_all.parquet``;
+* those of ``rejected``, ``products`` and ``categories`` as long as a row of ``batches`` names their stage.
+
+Stage ids begin with that version, so they sort in the order of their commits.
 """
 
 from __future__ import annotations
@@ -51,7 +57,8 @@ def schema(table: str) -> pa.Schema:
                  "message": text, "stage_id": text}  # fmt: skip
     else:
         names = {"source": text, "batch_id": text, "source_format": text, "name": text, "bytes": integer,
-                 "records": integer, "rejected": integer, "blank": integer, "stage_id": text,
+                 "records": integer, "rejected": integer, "blank": integer, "erased": integer,
+                 "rejected_by_rule": text, "read_with": text, "stage_id": text,
                  "staged_at": pa.timestamp("us", tz="UTC")}  # fmt: skip
     return pa.schema([pa.field(name, kind, nullable=False) for name, kind in names.items()])
 
