@@ -93,6 +93,13 @@ class Attempt:
                 )
             }
             self._counts = engine.reading.counts
+            self._days = {
+                (source, batch_id): (first, last)
+                for source, batch_id, first, last in engine.rows(
+                    "SELECT source, batch_id, min(event_date), max(event_date) FROM parsed WHERE reject_rule IS NULL "
+                    "GROUP BY source, batch_id"
+                )
+            }
             if self._replaced:
                 self._replaced.create(engine)
                 touched = dict.fromkeys(self._replaced.days(engine, reader), 0) | touched
@@ -286,6 +293,7 @@ class Attempt:
 
         rows: list[dict[str, Any]] = []
         for batch in self._new:
+            first, last = self._days.get((batch.source, batch.batch_id), (None, None))
             rules: Mapping[str, int] = self._rejects.by_batch.get((batch.source, batch.batch_id), {})
             rows.append(
                 {
@@ -300,6 +308,8 @@ class Attempt:
                     "erased": self._erased(batch),
                     "rejected_by_rule": json.dumps(rules, sort_keys=True),
                     "read_with": read_with(batch, self._settings),
+                    "first_day": first,
+                    "last_day": last,
                     "stage_id": self._stage_id,
                     "staged_at": datetime.now(UTC),
                 }

@@ -124,9 +124,15 @@ class Replaced:
 
     def days(self, engine: DuckDBEngine, readable: Callable[[Sequence[str]], list[str]]) -> set[str]:
         """The days on which events, kept or suppressed, of these batches are staged."""
+        ranges = [
+            (first.isoformat(), last.isoformat())
+            for first, last in zip(*_columns(self.gone, "first_day", "last_day"), strict=True)
+            if first is not None
+        ]
         found: set[str] = set()
         for name, by_day in (("events", self._state.events), ("duplicates", self._state.duplicates)):
-            names = [f"{name}/{file.path}" for files in by_day.values() for file in files]
+            days = [day for day in by_day if any(first <= day <= last for first, last in ranges)]
+            names = [f"{name}/{file.path}" for day in days for file in by_day[day]]
             if names:
                 engine.execute("SET VARIABLE all_files = $1", [readable(names)])
                 rows = engine.rows(

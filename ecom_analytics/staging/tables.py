@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 STAGE = "ecom.stage"
 PARTITIONED = ("events", "duplicates")
+NULLABLE = ("first_day", "last_day")
+"""Columns of ``batches`` that are NULL for a batch without an event: the range of its days, of good rows."""
 
 
 def schema(table: str) -> pa.Schema:
@@ -58,9 +60,9 @@ def schema(table: str) -> pa.Schema:
     else:
         names = {"source": text, "batch_id": text, "source_format": text, "name": text, "bytes": integer,
                  "records": integer, "rejected": integer, "blank": integer, "erased": integer,
-                 "rejected_by_rule": text, "read_with": text, "stage_id": text,
-                 "staged_at": pa.timestamp("us", tz="UTC")}  # fmt: skip
-    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in names.items()])
+                 "rejected_by_rule": text, "read_with": text, "first_day": pa.date32(), "last_day": pa.date32(),
+                 "stage_id": text, "staged_at": pa.timestamp("us", tz="UTC")}  # fmt: skip
+    return pa.schema([pa.field(name, kind, nullable=name in NULLABLE) for name, kind in names.items()])
 
 
 def open_table(place: Place, name: str) -> DeltaTable | None:

@@ -274,3 +274,17 @@ def test_memory_of_uploads_is_bounded(on_s3: Settings, tmp_path: Path) -> None:
     shutil.rmtree(on_s3.cache)
     with place.hold():
         assert {name: Path(path).read_bytes() for name, path in zip(names, place.paths(names), strict=True)} == content
+
+
+@with_moto
+def test_batches_on_s3_are_read_again(on_s3: Settings, way: str, fetched: list[str], tmp_path: Path) -> None:
+    for name, rows in {"a.csv": FIRST, "b.csv": LATE, "c.csv": ["2026-03-01T10:00:00Z,view,v,p,"]}.items():
+        ingest(on_s3, tmp_path, name, rows)
+        Stager(on_s3).stage()
+    before = staged_rows(on_s3)
+    shutil.rmtree(on_s3.cache)
+    fetched.clear()
+    report = Stager(on_s3).replay()
+    assert (report.replayed_batches, report.new_batches) == (2, 0)
+    assert not any("2026-03-01" in name for name in fetched)
+    assert staged_rows(on_s3) == before
