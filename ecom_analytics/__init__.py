@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 _WHERE = {
     "BuildReport": "reports",
     "EcomError": "errors",
+    "Eraser": "erasure",
     "ExportReport": "reports",
     "Exporter": "export",
     "IngestReport": "reports",
@@ -32,6 +33,7 @@ _WHERE = {
 __all__ = [
     "BuildReport",
     "EcomError",
+    "Eraser",
     "ExportReport",
     "Exporter",
     "IngestReport",
@@ -50,6 +52,7 @@ __all__ = [
 if TYPE_CHECKING:
     from ecom_analytics.config import Settings
     from ecom_analytics.dashboard import create_app
+    from ecom_analytics.erasure import Eraser
     from ecom_analytics.errors import EcomError
     from ecom_analytics.export import Exporter
     from ecom_analytics.ingest import Ingestor

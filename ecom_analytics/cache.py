@@ -144,6 +144,15 @@ class Cache:
                     for parent in path.relative_to(self.folder).parents[:-1]:
                         (self.folder / parent).rmdir()
 
+    def clear(self) -> None:
+        """Throw out all copies, even those in use: who reads one then finds it gone, and ends with an error."""
+        if not self.folder.is_dir():
+            return
+        with self._locked(fcntl.LOCK_EX):
+            for path in self.folder.iterdir():
+                if path.is_dir() and path.name != _LEASES:
+                    shutil.rmtree(path, ignore_errors=True)
+
     def _lease(self) -> BinaryIO:
         """A locked file, made now: whoever throws out spares what was used since."""
         while True:

@@ -53,6 +53,10 @@ class Settings(BaseSettings):
     cache: Path = Field(Path(), description="Folder of local copies of what lies on S3. Default: cache in home.")
     cache_limit: str = Field("20GB", description="Size of the cache; the least recently used copies go first.")
     exports: str = Field("", description="Folder or s3:// URI that exports go to. Default: exports in home.")
+    erasure_key: Path = Field(
+        Path(),
+        description="File of the key that erased visitors are told by, outside the lake. Default: erasure.key in home.",
+    )
 
     source: str = Field("default", description="Name of the place that events come from; part of every identity.")
     source_format: str = Field("auto", description="How files look: the name of a source format, or auto to detect it.")
@@ -137,7 +141,8 @@ class Settings(BaseSettings):
         for key in ("lake", "exports"):
             place = str(values[key])
             values[key] = place.rstrip("/") if "://" in place else str(Path(place).expanduser().absolute())
-        for key in ("warehouse", "cache"):
+        values["erasure_key"] = values.get("erasure_key") or home / "erasure.key"
+        for key in ("warehouse", "cache", "erasure_key"):
             if "://" not in str(values[key]):  # else it is refused, as it was written
                 values[key] = Path(values[key]).expanduser().absolute()
         return values
@@ -155,6 +160,13 @@ class Settings(BaseSettings):
     def _local_folder(cls, value: Path) -> Path:
         if "://" in str(value):
             raise ValueError("a local folder: what is in it cannot be used on S3 (marts can be exported there)")
+        return value
+
+    @field_validator("erasure_key", mode="before")
+    @classmethod
+    def _local_file(cls, value: Path) -> Path:
+        if "://" in str(value):
+            raise ValueError("a local file: who has the lake must not have the key")
         return value
 
     @field_validator("mapping")

@@ -137,6 +137,25 @@ def batch_ids(lake: Storage, source: str = "") -> Iterator[tuple[str, str]]:
     yield from sorted(listed(lake, source).batches)
 
 
+def put_in_place(lake: Storage, old: Batch, new: Batch) -> None:
+    """Let a batch, whose bytes are in the lake, take the place of another, whose bytes and record are removed.
+
+    A process that dies on the way leaves either the old batch or the new one in its place. Calling it again ends it.
+
+    Parameters
+    ----------
+    lake : Storage
+    old, new : Batch
+        ``new.details["replaces"]`` is the id of the old one.
+    """
+    with lake.create(new.record_name, if_absent=False) as to:
+        to.write(new.to_json())
+    with lake.create(replaced_name(old.source, old.batch_id), if_absent=False) as to:
+        to.write(json.dumps({"replaced_by": new.batch_id}).encode() + b"\n")
+    lake.delete(old.record_name)
+    lake.delete(old.object_name)
+
+
 class Listed(NamedTuple):
     """The names of batches: (source, batch_id) of each one that counts, and of each whose place another one took."""
 
@@ -154,6 +173,12 @@ def listed(lake: Storage, source: str = "") -> Listed:
             if len(parts) == 4 and parts[2] in found and parts[3].endswith(".json"):
                 found[parts[2]].add((parts[1], parts[3].removesuffix(".json")))
     return Listed(found["batches"] - found["replaced"], found["replaced"])
+
+
+def replaced_ids(lake: Storage, source: str) -> set[str]:
+    """Ids of the batches of a source that no longer count, by one short listing."""
+    names = lake.list(replaced_name(source, "").removesuffix(".json"))
+    return {name.rpartition("/")[2].removesuffix(".json") for name in names}
 
 
 def batches(lake: Storage, known: Container[tuple[str, str]] = (), *, among: Listed | None = None) -> Iterator[Batch]:

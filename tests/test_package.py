@@ -47,6 +47,7 @@ COMMANDS = [
     "build",
     "demo",
     "export",
+    "forget",
     "generate",
     "ingest",
     "plugins",

@@ -14,6 +14,7 @@ _COMMANDS = {
     "build": "stages",
     "demo": "demo",
     "export": "stages",
+    "forget": "forget",
     "generate": "generate",
     "ingest": "stages",
     "plugins": "inspect",
@@ -24,7 +25,10 @@ _COMMANDS = {
     "status": "inspect",
 }
 
-_ORDER = ("demo", "run", "ingest", "stage", "build", "export", "serve", "status", "rejected", "generate", "plugins")
+_ORDER = (
+    *("demo", "run", "ingest", "stage", "build", "export", "serve"),
+    *("status", "rejected", "forget", "generate", "plugins"),
+)
 
 
 class _Commands(click.Group):
@@ -40,6 +44,7 @@ class _Commands(click.Group):
         "serve": "Serve the dashboard and the JSON API.",
         "status": "Show what is in the lake and in the warehouse.",
         "rejected": "Show rejected records with file, line, rule and raw text.",
+        "forget": "Erase visitors from raw files, tables, builds and exports.",
         "generate": "Make a clickstream of any size, with known faults if you like.",
         "plugins": "List the installed plug-ins.",
     }

@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, runtime_checkable
 
+from ecom_analytics.errors import InputError
 from ecom_analytics.ingest.files import File, changed, unreadable
 from ecom_analytics.ingest.judge import Judgement
 from ecom_analytics.ingest.tasks import Task, Tasks, Told
-from ecom_analytics.lake import Batch, batch_ids, object_name, record_name
+from ecom_analytics.lake import Batch, listed, object_name, record_name, replaced_ids
 from ecom_analytics.progress import Progress, Watcher
 from ecom_analytics.protocols import Content, Layout, Storage
 from ecom_analytics.reports import IngestedBatch
@@ -109,13 +110,17 @@ class Copier:
         self.done = 0
         self._listed = files > _FEW
         self._known: set[str] = set()
+        self._replaced: set[str] = set()
         self._tasks = Tasks(lambda name, count: self.at(name, self.done + count))
 
     def __enter__(self) -> Copier:
         if isinstance(self.lake, Tidies):
             self.lake.tidy(f"raw/{self.settings.source}/")
         if self._listed:
-            self._known = {batch_id for _, batch_id in batch_ids(self.lake, self.settings.source)}
+            there = listed(self.lake, self.settings.source)
+            self._known, self._replaced = ({batch_id for _, batch_id in keys} for keys in there)
+        else:
+            self._replaced = replaced_ids(self.lake, self.settings.source)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -157,6 +162,7 @@ class Copier:
         sha = hashlib.sha256(data).hexdigest()
         if piece.sha not in ("", sha):
             raise changed(piece.file)
+        self._refuse_erased(piece, sha)
         known = self._is_known(sha)
         if not known:
             with suppress(FileExistsError), self.lake.create(object_name(self.settings.source, sha)) as to:
@@ -171,12 +177,18 @@ class Copier:
                 for chunk in _chunks(piece.file, told):
                     digest.update(chunk)
                     to.write(chunk)
+            try:
+                self._refuse_erased(piece, digest.hexdigest())
+            except InputError:
+                lake.delete(object_name(self.settings.source, digest.hexdigest()))
+                raise
             return digest.hexdigest(), self._is_known(digest.hexdigest())
         told.share = 0.5
         if not piece.sha:
             for chunk in _chunks(piece.file, told):
                 digest.update(chunk)
         sha = piece.sha or digest.hexdigest()
+        self._refuse_erased(piece, sha)
         known = self._is_known(sha)
         if not known:
             self._upload(piece, sha, told)
@@ -200,6 +212,16 @@ class Copier:
         if self._listed or sha in self._known:
             return sha in self._known
         return self.lake.exists(record_name(self.settings.source, sha))
+
+    def _refuse_erased(self, piece: Piece, sha: str) -> None:
+        """Refuse bytes that hold records which were erased from the lake."""
+        if sha in self._replaced:
+            raise InputError(
+                f"{piece.name!r} holds records that were erased from the lake, which has it without them",
+                hint="leave it out; delete it where it lies",
+                path=str(piece.file),
+                batch_id=sha,
+            )
 
     def _records(self, group: list[Piece], hashed: list[tuple[str, bool]]) -> list[IngestedBatch]:
         """Write the records of a group; of pieces with the same bytes the first one's."""

@@ -115,7 +115,7 @@ def raw_text(file: RawFile, lines: Sequence[int], *, max_record_lines: int) -> d
     """The bytes of the records that begin on the given lines; of Parquet, the rows as JSON."""
     if file.layout.kind == "parquet":
         return row_texts(file.path, lines)
-    with _opened(file) as stream:
+    with open_text(file) as stream:
         if file.layout.kind == "json_lines":
             return raw_lines(stream, lines)
         return raw_records(stream, lines, delimiter=file.layout.delimiter, max_record_lines=max_record_lines)
@@ -129,7 +129,7 @@ def _read(
         _require(request.required, parquet.header)
         yield from _counted(_parquet_batches(parquet, request), parquet, counts)
         return
-    with _opened(file) as stream:
+    with open_text(file) as stream:
         if file.layout.kind == "json_lines":
             lines = JsonLinesReader(stream, on_bad=on_bad)
             yield from _counted(_flattened(lines, request), lines, counts)
@@ -138,7 +138,7 @@ def _read(
             yield from _counted(_delimited_batches(reader, request), reader, counts)
 
 
-def _opened(file: RawFile) -> BinaryIO:
+def open_text(file: RawFile) -> BinaryIO:
     """The file's text, decompressed, as UTF-8."""
     stream = open_decompressed(file.path)
     encoding = file.layout.encoding
@@ -154,19 +154,15 @@ def _counted(batches: Iterable[pa.RecordBatch], reader: _Reader, counts: ReadCou
 
 
 def _parquet_batches(reader: ParquetReader, request: Request) -> Iterator[pa.RecordBatch]:
-    import numpy as np
     import pyarrow as pa
 
     if request.flat and all(reader.is_flat(name) for name in request.fields.values() if name in reader.header):
-        line = 1
-        for batch in reader.batches():
-            numbers = pa.array(np.arange(line, line + batch.num_rows))
+        for batch, numbers in reader.numbered():
             columns = [
                 texts(batch.column(path)) if path in reader.header else pa.nulls(batch.num_rows, pa.string())
                 for path in request.fields.values()
             ]
             yield pa.RecordBatch.from_arrays([*columns, numbers], schema=request.schema)
-            line += batch.num_rows
         return
     yield from _flattened(reader, request)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import math
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _ROWS = 16_384
+
+ERASED = b"ecom_analytics.erased_rows"
+"""Key of a file's metadata that lists rows, from 1, whose records were erased: they are NULL, and count as blank."""
 
 
 class ParquetReader:
@@ -46,7 +50,8 @@ class ParquetReader:
             raise self._damaged(error) from error
         self.header = list(self._file.schema_arrow.names)
         self.rows: int = self._file.metadata.num_rows
-        self.rejected = self.blank = 0
+        self._erased = erased_rows(self._file.schema_arrow)
+        self.rejected, self.blank = 0, len(self._erased)
         self._wanted = [name for name in self.header if columns is None or name in columns]
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -55,7 +60,8 @@ class ParquetReader:
         for batch in self.batches():
             for row in batch.to_pylist():
                 line += 1
-                yield line, {name: _plain(value) for name, value in row.items()}
+                if line not in self._erased:
+                    yield line, {name: _plain(value) for name, value in row.items()}
 
     def first(self, rows: int) -> list[dict[str, Any]]:
         """The first rows."""
@@ -71,6 +77,20 @@ class ParquetReader:
         except (pa.ArrowInvalid, OSError) as error:
             raise self._damaged(error) from error
 
+    def numbered(self) -> Iterator[tuple[pa.RecordBatch, pa.Array[Any]]]:
+        """The batches, without erased rows, each with the number of every row."""
+        import numpy as np
+        import pyarrow as pa
+
+        line = 1
+        for batch in self.batches():
+            numbers = np.arange(line, line + batch.num_rows)
+            line += batch.num_rows
+            if self._erased:
+                stays = ~np.isin(numbers, list(self._erased))
+                batch, numbers = batch.filter(pa.array(stays)), numbers[stays]
+            yield batch, pa.array(numbers)
+
     def is_flat(self, name: str) -> bool:
         """Whether the column holds plain values."""
         import pyarrow as pa
@@ -82,6 +102,11 @@ class ParquetReader:
         return InputError(
             f"the Parquet file cannot be read: {error}", hint="fetch or write the file again", path=self._path
         )
+
+
+def erased_rows(schema: pa.Schema) -> set[int]:
+    """The rows that a Parquet file says were erased."""
+    return set(json.loads((schema.metadata or {}).get(ERASED, b"[]")))
 
 
 def texts(column: pa.Array[Any]) -> pa.Array[Any]:

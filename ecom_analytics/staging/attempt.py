@@ -17,7 +17,9 @@ from ecom_analytics.protocols import RawFile, SourceFormat
 from ecom_analytics.staging.formats import format_key, formats_of, read_with
 from ecom_analytics.staging.replaced import Key, Replaced, with_stage
 from ecom_analytics.staging.state import ALL, Account, State, account, open_tables, properties, version_of
+from ecom_analytics.staging.suppress import drop_suppressed
 from ecom_analytics.staging.tables import STAGE, commit, create_table, files_of, open_table, schema
+from ecom_analytics.suppression import Suppressed
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -44,6 +46,8 @@ class Attempt:
         Batches to read.
     replaced : collection of (source, batch_id), optional
         Staged batches whose rows go. Some or all of them may be among ``new``.
+    suppressed : Suppressed, optional
+        Visitors that were erased.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Attempt:
         stage_id: str,
         new: Sequence[Batch],
         replaced: Collection[Key] = (),
+        suppressed: Suppressed | None = None,
     ) -> None:
         self._settings = settings
         self._watch = watch
@@ -62,6 +67,7 @@ class Attempt:
         self._stage_id = stage_id
         self._new = new
         self._replaced = Replaced(state, replaced)
+        self._suppressed = suppressed or Suppressed(b"", ())
         self._committed = False
         self._all_formats: dict[str, Any] = formats_of(new, set(state.batches["source_format"].to_pylist()))
         self._formats: dict[str, SourceFormat] = {
@@ -77,11 +83,12 @@ class Attempt:
 
         import_early()
         self._workshop = self._place.workshop(scratch)
-        self._rejects = RejectFile(self._workshop / self._name("rejected"), self._stage_id)
+        self._rejects = RejectFile(self._workshop / self._name("rejected"), self._stage_id, self._suppressed)
         self._fetch()
         with DuckDBEngine(self._settings, scratch) as engine:
             reader = self._reader(engine)
             self._read(engine, present_columns(c for f in self._formats.values() for c in f.capabilities))
+            self._dropped = drop_suppressed(engine, self._suppressed)
             self._rejects.add_broken(engine, list(self._files.values()), self._settings.max_record_lines)
             self._catalogue = self._stage_catalogue(engine)
             self._rejects.close()
@@ -275,7 +282,7 @@ class Attempt:
     def _records(self, batch: Batch) -> int:
         """Records of a batch, with blank lines and those that were erased."""
         counts = self._counts[batch.source, batch.batch_id]
-        return counts.records + self._blank(batch) + self._erased(batch)
+        return counts.records + self._blank(batch) + _erased_before(batch)
 
     def _blank(self, batch: Batch) -> int:
         """Blank lines of a batch, without those that stand for erased records."""
@@ -283,9 +290,9 @@ class Attempt:
         return self._counts[batch.source, batch.batch_id].blank - lines
 
     def _erased(self, batch: Batch) -> int:
-        """Records of a batch that were erased from it."""
-        records: int = batch.details.get("erased", {}).get("records", 0)
-        return records
+        """Records of a batch that were erased from its file, or that are still in it but not staged."""
+        key = (batch.source, batch.batch_id)
+        return _erased_before(batch) + self._dropped[key] + self._rejects.erased[key]
 
     def _write_batches(self) -> StagedFile:
         import pyarrow as pa
@@ -337,6 +344,11 @@ class Attempt:
                 commit(table, name, [], rows)
         own = f"/{self._stage_id}_"
         self._place.delete([path for name in STAGED for path in self._place.listing(name) if own in path])
+
+
+def _erased_before(batch: Batch) -> int:
+    records: int = batch.details.get("erased", {}).get("records", 0)
+    return records
 
 
 def _rows(files: Sequence[StagedFile]) -> int:

@@ -15,6 +15,8 @@ from ecom_analytics.staging.tables import schema
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from ecom_analytics.suppression import Suppressed
+
 BUFFER = 50_000
 
 
@@ -24,24 +26,38 @@ def as_text(raw: bytes) -> str:
 
 
 class RejectFile:
-    """A Parquet file of rejected records. It is written only if there is one, and lies at ``path``."""
+    """A Parquet file of rejected records. It is written only if there is one, and lies at ``path``.
 
-    def __init__(self, path: Path, stage_id: str) -> None:
+    Parameters
+    ----------
+    path : pathlib.Path
+    stage_id : str
+    suppressed : Suppressed
+        Visitors that were erased: a record whose text may be of one of them is not kept, but counted in ``erased``.
+    """
+
+    def __init__(self, path: Path, stage_id: str, suppressed: Suppressed) -> None:
         self.path = path
         self.rows = 0
         self.by_batch: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        self.erased: Counter[tuple[str, str]] = Counter()
         self._stage_id = stage_id
+        self._suppressed = suppressed
         self._buffer: list[dict[str, Any]] = []
         self._writer: Any = None
 
     def add(self, file: RawFile, line: int, raw: bytes, rule: str, message: str) -> None:
         """Add one record."""
+        text = as_text(raw)
+        if self._suppressed and self._suppressed.in_text(file.source, text):
+            self.erased[file.source, file.batch_id] += 1
+            return
         self._buffer.append(
             {
                 "source": file.source,
                 "batch_id": file.batch_id,
                 "source_line": line,
-                "raw_text": as_text(raw),
+                "raw_text": text,
                 "rule": rule,
                 "message": message,
                 "stage_id": self._stage_id,

@@ -23,6 +23,7 @@ from ecom_analytics.staging.state import State, account, load, properties, versi
 from ecom_analytics.staging.sweep import sweep
 from ecom_analytics.staging.tables import open_table
 from ecom_analytics.storages import open_storage
+from ecom_analytics.suppression import suppressed
 
 ATTEMPTS = 5
 """How often a stage is computed anew when another stager commits first."""
@@ -153,7 +154,8 @@ class Stager:
             self._clean_up(state)
             return _report(state, started, new=[], days=0, stage_id=None)
         stage_id = f"{state.version + 1:08d}-{uuid.uuid4().hex}"
-        attempt = Attempt(self.settings, self._watch, state, stage_id, new, gone | again)
+        forgotten = suppressed(self.settings, lake)
+        attempt = Attempt(self.settings, self._watch, state, stage_id, new, gone | again, forgotten)
         try:
             with told_when_full(self._place.address), scratch_folder(self.settings.warehouse) as scratch:
                 judged = attempt.compute(scratch)
