@@ -131,13 +131,17 @@ class SourceFormat(Protocol):
         """How sure this format is, 0 to 1, that a file beginning with ``sample`` (64 kB, decompressed) is its own."""
 
     def read(self, engine: Engine, files: Sequence[RawFile]) -> ir.Table:
-        """Raw text columns of all records, with ``batch_id``, ``source`` and ``source_line``."""
+        """Raw text columns of all records, with ``batch_id``, ``source`` and ``source_line``.
+
+        Lines are counted from 1, and so is ``source_item``, where a record makes several rows.
+        """
 
     def to_events(self, raw: ir.Table) -> ir.Table:
         """The canonical columns that the format can fill, plus ``reject_rule`` and ``reject_message``.
 
         Both are NULL for a good row. ``batch_id``, ``source`` and ``source_line`` are passed through; ``event_date``
-        and ``session_start`` are staging's.
+        and ``session_start`` are staging's. A good row has a time from 1990 to 2099, a known type, a visitor, and no
+        number below zero: what is given back is an event of the type ``refund`` or ``remove_from_cart``.
         """
 
 

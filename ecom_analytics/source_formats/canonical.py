@@ -31,13 +31,14 @@ _ISO = (
     r"(\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?$"
 )
 _DECIMAL = r"^-?[0-9]{1,14}(\.[0-9]{1,4}0*)?$"
-_INTEGER = r"^[0-9]{1,18}$"
+_INTEGER = r"^0*[1-9][0-9]{0,17}$"
 
 
 class Canonical:
     """Needs ``event_ts``, ``event_type`` and ``visitor_id``; every other column of the canonical event is optional.
 
-    ``event_ts`` is ISO 8601; without an offset it is UTC. Numbers have at most 14 digits before and 4 after the point.
+    ``event_ts`` is ISO 8601; without an offset it is UTC. Numbers have at most 14 digits before and 4 after the point,
+    and are not below zero.
     """
 
     name = "canonical"
@@ -101,8 +102,9 @@ class Canonical:
         ]
         for name, kind in numbers.items():
             bad = events[f"raw_{name}"].notnull() & events[name].isnull()
-            what = "a plain decimal number" if kind == "decimal" else "a whole number"
+            what = "a plain decimal number" if kind == "decimal" else "a whole number from 1"
             rules.append((bad, "bad_number", f"{name} is not {what}: " + events[f"raw_{name}"]))
+            rules.append((events[name] < 0, "negative_number", f"{name} is below zero: " + events[f"raw_{name}"]))
         return with_rules(events, rules).drop(*written)
 
 

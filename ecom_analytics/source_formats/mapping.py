@@ -149,7 +149,7 @@ def _rules(events: ir.Table, spec: Spec) -> list[Rule]:
     if "source_item" in spec.columns:
         text = events.raw_source_item
         broken = text.notnull() & events.source_item.isnull()
-        rules.append((broken, "bad_number", "source_item is not a whole number: " + text))
+        rules.append((broken, "bad_number", "source_item is not a whole number from 1: " + text))
     return rules + number_rules(events, [name for name in spec.columns if TYPES[name] == "decimal"])
 
 
@@ -188,7 +188,7 @@ def _typed(text: Any, field: Field, kind: str) -> Any:
     import ibis
 
     if kind == "integer":
-        return text.re_search("^[0-9]{1,18}$").ifelse(text, ibis.null(str)).cast("int64")
+        return text.re_search("^0*[1-9][0-9]{0,17}$").ifelse(text, ibis.null(str)).cast("int64")
     return rounded(_plain(text, field)) if kind == "decimal" else text
 
 

@@ -16,6 +16,7 @@ Examples
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,11 +27,13 @@ from ecom_analytics.engines.duckdb import DuckDBEngine
 from ecom_analytics.events import COLUMNS, EVENT_TYPES
 from ecom_analytics.protocols import Layout, RawFile, SourceFormat
 from ecom_analytics.reading.sample import as_sample
+from ecom_analytics.source_formats.common import FIRST, LAST
 
 BATCH = "b" * 64
 _TYPES = {"text": "string", "decimal": "decimal(18, 4)", "timestamp": "timestamp(6)", "integer": "int64"}
 _REQUIRED = {"event_ts", "event_type", "visitor_id"}
 _ORIGIN = {"source", "batch_id", "source_line"}
+_AMOUNTS = {column.name for column in COLUMNS if column.type == "decimal"}
 
 
 class SourceFormatContract:
@@ -90,6 +93,9 @@ class SourceFormatContract:
             assert (row["reject_rule"], row["reject_message"]) == (None, None)
             assert all(row[name] is not None for name in _REQUIRED | _ORIGIN)
             assert row["event_type"] in EVENT_TYPES
+            assert FIRST <= row["event_ts"].replace(tzinfo=UTC) < LAST
+            assert all(row[name] is None or row[name] >= 0 for name in _AMOUNTS & row.keys())
+            assert row.get("source_item") is None or row["source_item"] >= 1
             assert (row["source"], row["batch_id"]) == ("shop", BATCH)
 
     def test_gives_the_columns_that_it_says_in_their_types(self, source_format: SourceFormat, events: Any) -> None:

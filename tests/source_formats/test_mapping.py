@@ -72,6 +72,7 @@ def staged(settings: Settings) -> list[dict[str, Any]]:
         ("2026-01-05T10:00:00Z;;;p1;look;1;2;1,5;", "missing_visitor_id"),
         ("2026-01-05T10:00:00Z;u1;c1;;look;1;2;1,5;", "missing_product_id"),
         ("2026-01-05T10:00:00Z;u1;c1;p1;look;one;2;1,5;", "bad_number"),
+        ("2026-01-05T10:00:00Z;u1;c1;p1;look;0;2;1,5;", "bad_number"),
         ("2026-01-05T10:00:00Z;u1;c1;p1;look;1;two;1,5;", "bad_number"),
         ("2026-01-05T10:00:00Z;u1;c1;p1;look;1;2;1.50;", "bad_number"),  # neither 1.5 nor 150
         ("2026-01-05T10:00:00Z;u1;c1;p1;look;1;2;1,5,0;", "bad_number"),

@@ -76,6 +76,8 @@ def test_retailrocket_keeps_ids_exactly(settings: Settings) -> None:
         ("2026-01-05T10:00:00Z,view,v1,p1,1,9.99999", "bad_number"),  # would be rounded
         ("2026-01-05T10:00:00Z,view,v1,p1,1,1e3", "bad_number"),
         ("2026-01-05T10:00:00Z,view,v1,p1,1,999999999999999", "bad_number"),
+        ("2026-01-05T10:00:00Z,view,v1,p1,-1,9.99", "negative_number"),
+        ("2026-01-05T10:00:00Z,view,v1,p1,1,-0.0001", "negative_number"),
     ],
 )
 def test_canonical_rejects_what_breaks_a_rule_and_only_that(row: str, rule: str, settings: Settings) -> None:
@@ -90,13 +92,13 @@ def test_canonical_reads_offsets_and_exact_decimals(settings: Settings) -> None:
         "canonical",
         SHOP,
         "2026-01-05T10:00:00.123456+02:00,view,v1,p1,0.5,99999999999999.9999",
-        "2026-01-05 10:00:00,view,v2,p1,,-1.10000",
+        "2026-01-05 10:00:00,view,v2,p1,,1.10000",
     )
     assert bad == []
     assert rows[0]["event_ts"] == datetime(2026, 1, 5, 8, 0, 0, 123_456, UTC)
     assert (rows[0]["quantity"], rows[0]["unit_price"]) == (Decimal("0.5000"), Decimal("99999999999999.9999"))
     assert rows[1]["event_ts"] == datetime(2026, 1, 5, 10, tzinfo=UTC)
-    assert (rows[1]["quantity"], rows[1]["unit_price"]) == (None, Decimal("-1.1000"))
+    assert (rows[1]["quantity"], rows[1]["unit_price"]) == (None, Decimal("1.1000"))
 
 
 def test_equal_products_of_one_record_are_no_duplicates_but_the_same_order_sent_again_is(settings: Settings) -> None:
@@ -109,12 +111,12 @@ def test_equal_products_of_one_record_are_no_duplicates_but_the_same_order_sent_
         assert [(r["source_line"], r["source_item"]) for r in rows] == [(2, 1), (3, 2)]
 
 
-def test_a_source_item_is_a_whole_number(settings: Settings) -> None:
+def test_a_source_item_is_a_whole_number_from_1(settings: Settings) -> None:
     header = "event_ts,event_type,visitor_id,source_item"
-    good, broken = "2026-01-05T10:00:00Z,view,v1,7", "2026-01-05T10:00:00Z,view,v1,1.5"
-    rows, bad = stage(settings, "canonical", header, good, broken)
-    assert [r["source_item"] for r in rows] == [7]
-    assert bad == [(3, "bad_number")]
+    items = ("7", "1.5", "010", "0", "00", "999999999999999999", "1000000000000000000", "-1")
+    rows, bad = stage(settings, "canonical", header, *(f"2026-01-05T10:00:00Z,view,v1,{item}" for item in items))
+    assert [r["source_item"] for r in rows] == [7, 10, 999_999_999_999_999_999]
+    assert bad == [(line, "bad_number") for line in (3, 5, 6, 8, 9)]
 
 
 TIMES = [
