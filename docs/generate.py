@@ -35,6 +35,37 @@ The Delta table `<lake>/staged/events`, partitioned by `event_date`. Two events 
 computed and those that say where it was read are the same event, and one of them is kept. Times are UTC to the
 microsecond; a decimal has four digits after the point.
 """
+EVENTS_END = """
+## What is checked
+
+Before a stage commits, two [Pandera](https://pandera.readthedocs.io) schemas prove what it read and wrote. They
+reject no row, for that is done by then. What breaks one is a defect of the source format: nothing is committed, and
+the error names each broken check, how many rows break it, and some of them with file and line.
+
+**Raw records**, as a source format reads them: only text columns beside the origin; `batch_id`, `source` and
+`source_line` never NULL; `source_line` and, where a record makes several rows, `source_item` counted from 1.
+
+**Staged events**: the columns above and no other, in their types, and never NULL where they are always there;
+`event_type` known; `event_ts` from 1990 to 2099; `event_date` its day in the store's time zone; `session_start` not
+after `event_ts`; no decimal below zero; no row of a record (`source`, `batch_id`, `source_line`, `source_item`)
+twice. Currency and country are as the source wrote them, and are not checked.
+
+Checking takes two queries, however many columns there are, and reads only what the stage itself read and wrote. The
+schemas are Pandera's own and work on any Ibis table of DuckDB, if with several queries for each check:
+
+```python
+import ibis
+
+from ecom_analytics import Settings
+from ecom_analytics.staging import event_schema, raw_schema, snapshot
+
+settings = Settings()
+files = snapshot(settings).files
+events = ibis.duckdb.connect().read_parquet(files, hive_partitioning=True, union_by_name=True)
+event_schema(events.columns, settings.timezone).validate(events, lazy=True)
+print(raw_schema(["price", "source_item"]))
+```
+"""
 CATALOGUE_START = """\
 What files beside the events say of products, as Delta tables of their own below `<lake>/staged/`. Every record is kept
 as it is, repeated ones too; an empty field says nothing. What holds when is worked out by the marts, so files of events
@@ -103,11 +134,12 @@ def events() -> str:
     """The columns of a staged event."""
     from ecom_analytics.events import COLUMNS
 
+    head = ["Column", "Type", "There", "", "Meaning"]
     meanings = {"event": "", "derived": "computed", "origin": "where it was read"}
     rows: list[list[object]] = [
         [f"`{c.name}`", c.type, "always" if c.required else "", meanings[c.meaning], c.description] for c in COLUMNS
     ]
-    return "\n".join(["# Staged events\n", NOTE, EVENTS_START, table(["Column", "Type", "There", "", "Meaning"], rows)])
+    return "\n".join(["# Staged events\n", NOTE, EVENTS_START, table(head, rows), EVENTS_END.lstrip()])
 
 
 def catalogue() -> str:

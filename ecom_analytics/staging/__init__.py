@@ -6,13 +6,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ecom_analytics.staging.schemas import event_schema, raw_schema
     from ecom_analytics.staging.stager import Stager
     from ecom_analytics.staging.state import Account, Snapshot, local_files, rejected, snapshot
 
-__all__ = ["Account", "Snapshot", "Stager", "local_files", "rejected", "snapshot"]
+__all__ = ["Account", "Snapshot", "Stager", "event_schema", "local_files", "raw_schema", "rejected", "snapshot"]
 
 _WHERE = {
     **dict.fromkeys(("Account", "Snapshot", "local_files", "rejected", "snapshot"), "state"),
+    **dict.fromkeys(("event_schema", "raw_schema"), "schemas"),
     "Stager": "stager",
 }
 

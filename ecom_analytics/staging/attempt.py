@@ -160,6 +160,7 @@ class Attempt:
     def _read(self, engine: DuckDBEngine, columns: list[str]) -> None:
         """Fill the table ``parsed`` with one expression for each source format."""
         from ecom_analytics.staging.days import create_kinds, sql_types
+        from ecom_analytics.staging.validation import validate_columns, validate_raw
 
         create_kinds(engine, self._state, self._new)
         kinds = sql_types() | {"event_ts": "TIMESTAMP"}
@@ -179,9 +180,15 @@ class Attempt:
             files = [self._files[b.source, b.batch_id] for b in self._new if format_key(b) == name]
             if not files:
                 continue
-            events = source_format.to_events(source_format.read(engine, files))
-            events = events.mutate(event_date=engine.local_date(events.event_ts, self._settings.timezone))
-            engine.execute(f"INSERT INTO parsed BY NAME {engine.backend.compile(events)}")
+            raw = source_format.read(engine, files)
+            try:
+                events = source_format.to_events(raw)
+                events = events.mutate(event_date=engine.local_date(events.event_ts, self._settings.timezone))
+                engine.execute(f"INSERT INTO parsed BY NAME {engine.backend.compile(events)}")
+            finally:  # Pandera is there by now; what is wrong with the columns may be why reading failed
+                validate_columns(raw, source_format.name)
+        if any(format_key(b) in self._formats for b in self._new):
+            validate_raw(engine.backend.table("parsed"), self._names)
 
     def _stage_catalogue(self, engine: DuckDBEngine) -> dict[str, list[StagedFile]]:
         """Read and write what is known of products."""
@@ -212,7 +219,13 @@ class Attempt:
                 "CREATE TEMP VIEW written AS SELECT * FROM read_parquet(getvariable('written'), "
                 "hive_partitioning = true, hive_types = {'event_date': DATE})"
             )
-            validate(engine.backend.table("written"))
+            validate(engine.backend.table("written"), timezone=self._settings.timezone, names=self._names)
+
+    def _names(self) -> dict[Key, str]:
+        """The names of all files, staged and new."""
+        staged = self._state.batches.select(["source", "batch_id", "name"]).to_pylist()
+        names = {(row["source"], row["batch_id"]): row["name"] for row in staged}
+        return names | {(batch.source, batch.batch_id): batch.name for batch in self._new}
 
     def commit(self, judged: Judged) -> None:
         """Check the account, then commit: the other tables first, and ``events`` last, which makes them count."""

@@ -9,18 +9,15 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import ibis
 import pytest
 from deltalake import DeltaTable
 
 from ecom_analytics import Ingestor, Settings, Stager
 from ecom_analytics.catalogue import CATALOGUE
-from ecom_analytics.errors import AccountingError, BusyError, InputError, SchemaError
-from ecom_analytics.events import EVENT_TYPES
+from ecom_analytics.errors import AccountingError, BusyError, InputError
 from ecom_analytics.lake import STAGED
 from ecom_analytics.progress import Progress
 from ecom_analytics.staging import attempt, snapshot, tables
-from ecom_analytics.staging.validation import validate
 
 SHOP = "event_ts,event_type,visitor_id,product_id,source_event_id\n"
 
@@ -205,56 +202,3 @@ def test_a_batch_whose_bytes_lost_a_column_names_the_file(settings: Settings) ->
     stored.write_text("event_ts,visitor_id\n2026-01-05T10:00:00Z,v\n")
     with pytest.raises(InputError, match="lost.csv"):
         Stager(settings).stage()
-
-
-EVENT = {
-    "event_ts": "2026-01-05 10:00:00+00",
-    "event_date": "2026-01-05",
-    "event_type": "view",
-    "visitor_id": "v",
-    "session_start": "2026-01-05 10:00:00+00",
-    "source": "s",
-    "batch_id": "b",
-    "source_line": 2,
-}
-TYPES = {
-    "event_ts": "timestamp('UTC', 6)",
-    "session_start": "timestamp('UTC', 6)",
-    "event_date": "date",
-    "source_line": "int64",
-}
-
-
-def relation(**changed: Any) -> Any:
-    connection = ibis.duckdb.connect(threads=1)
-    connection.raw_sql("SET TimeZone = 'UTC'")
-    kinds = {"event_ts": "TIMESTAMPTZ", "session_start": "TIMESTAMPTZ", "event_date": "DATE", "source_line": "BIGINT"}
-    columns = ", ".join(f"{name} {kinds.get(name, 'VARCHAR')}" for name in EVENT)
-    connection.raw_sql(f"CREATE TABLE events ({columns})")
-    connection.con.execute(
-        f"INSERT INTO events VALUES ({', '.join('?' * len(EVENT))})", [*{**EVENT, **changed}.values()]
-    )
-    return connection.table("events")
-
-
-def test_a_good_event_keeps_the_schema() -> None:
-    validate(relation())
-
-
-@pytest.mark.parametrize(
-    ("changed", "named"),
-    [
-        *(({name: None}, name) for name in EVENT),
-        ({"event_type": "viewed"}, EVENT_TYPES[0]),
-        ({"session_start": "2026-01-05 10:00:01+00"}, "session_starts_before_its_events"),
-    ],
-)
-def test_pandera_names_what_breaks_the_schema(changed: dict[str, Any], named: str) -> None:
-    with pytest.raises(SchemaError, match=named):
-        validate(relation(**changed))
-
-
-def test_pandera_refuses_a_wrong_type() -> None:
-    table = relation()
-    with pytest.raises(SchemaError, match="source_line"):
-        validate(table.mutate(source_line=table.source_line.cast("string")))
