@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ecom_analytics.catalogue import CATALOGUE
-from ecom_analytics.events import COLUMNS, IDENTITY
+from ecom_analytics.events import COLUMNS
+from ecom_analytics.keys import event_key, session_id
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -75,7 +76,7 @@ def events_query(files: Sequence[str]) -> str:
             f" UNION ALL BY NAME SELECT * FROM read_parquet([{listed}], union_by_name = true, "
             "hive_partitioning = true, hive_types = {'event_date': 'DATE'})"
         )
-    return f"SELECT {columns}, {_event_key()} AS event_key, {_session_id()} AS session_id FROM ({rows}) AS events"
+    return f"SELECT {columns}, {event_key()} AS event_key, {session_id()} AS session_id FROM ({rows}) AS events"
 
 
 def catalogue_query(table: str, catalogue: Mapping[str, Sequence[str]]) -> str:
@@ -110,19 +111,3 @@ def batches_query(batches: Sequence[tuple[str, str]]) -> str:
 
 def _text(value: Any) -> str:
     return "'" + str(value).replace("'", "''") + "'"
-
-
-def _event_key() -> str:
-    """The md5 of the normalised row: each value with its length before it, so that no two rows look alike."""
-    kinds = {column.name: column.type for column in COLUMNS}
-    parts = []
-    for name in IDENTITY:
-        value = f"epoch_us({name})" if kinds[name] == "timestamp" else name
-        text = f"CAST({value} AS VARCHAR)"
-        parts.append(f"coalesce(length({text}) || ':' || {text}, '-')")
-    return f"md5({' || '.join(parts)})"
-
-
-def _session_id() -> str:
-    """The same as the dbt macro ``session_id``."""
-    return "md5(source || '|' || visitor_id || '|' || CAST(epoch_us(session_start) AS VARCHAR))"
