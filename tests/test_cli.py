@@ -15,7 +15,20 @@ import pytest
 
 from ecom_analytics import __version__
 
-COMMANDS = ("demo", "run", "ingest", "stage", "build", "export", "serve", "status", "rejected", "generate", "plugins")
+COMMANDS = (
+    "demo",
+    "run",
+    "ingest",
+    "stage",
+    "build",
+    "export",
+    "serve",
+    "status",
+    "rejected",
+    "trace",
+    "generate",
+    "plugins",
+)
 
 
 def call(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -116,6 +129,29 @@ def test_rejected_shows_place_rule_and_text(folder: Path) -> None:
     assert code == 0
     assert "events.csv:" in seen
     assert "Showing 3 of 3" in seen
+
+
+def test_trace_leads_from_a_line_to_the_event_and_back(folder: Path) -> None:
+    lines = (folder / "events.csv").read_text(encoding="utf-8", errors="replace").splitlines()
+    rejects = [json.loads(line) for line in call("rejected", "--limit", "1", cwd=folder).stdout.splitlines()]
+    bad = call("trace", f"events.csv:{rejects[0]['source_line']}", cwd=folder)
+    assert report(bad)["answer"] == "rejected"
+    assert json.loads(bad.stdout.splitlines()[0])["rule"] == rejects[0]["rule"]
+    done = call("trace", "events.csv:2", cwd=folder)
+    row, told = (json.loads(line) for line in done.stdout.splitlines())
+    assert (told["answer"], row["source_line"], row["raw_text"]) == ("staged", 2, lines[1])
+    again = call("trace", row["values"]["event_key"], cwd=folder)
+    assert json.loads(again.stdout.splitlines()[0]) == row
+    assert report(again)["command"] == "trace"
+    code, seen = on_a_terminal("trace", "events.csv:2", cwd=folder)
+    assert code == 0
+    assert "events.csv:2: staged" in seen
+    assert row["values"]["session_start"] in seen
+    code, seen = on_a_terminal("trace", "events.csv:1", cwd=folder)
+    assert (code, seen.strip()) == (0, "events.csv:1: header")
+    code, seen = on_a_terminal("trace", "x" * 32, cwd=folder)
+    assert code == 1
+    assert "Hint:" in seen
 
 
 def test_a_terminal_sees_a_sum_and_no_json(folder: Path, tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ COMMANDS = [
     "serve",
     "stage",
     "status",
+    "trace",
 ]
 
 

@@ -23,11 +23,12 @@ _COMMANDS = {
     "serve": "serve",
     "stage": "stages",
     "status": "inspect",
+    "trace": "trace",
 }
 
 _ORDER = (
     *("demo", "run", "ingest", "stage", "build", "export", "serve"),
-    *("status", "rejected", "forget", "generate", "plugins"),
+    *("status", "rejected", "trace", "forget", "generate", "plugins"),
 )
 
 
@@ -44,6 +45,7 @@ class _Commands(click.Group):
         "serve": "Serve the dashboard and the JSON API.",
         "status": "Show what is in the lake and in the warehouse.",
         "rejected": "Show rejected records with file, line, rule and raw text.",
+        "trace": "Show where an event was read, or what became of a line.",
         "forget": "Erase visitors from raw files, tables, builds and exports.",
         "generate": "Make a clickstream of any size, with known faults if you like.",
         "plugins": "List the installed plug-ins.",

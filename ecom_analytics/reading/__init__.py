@@ -35,6 +35,7 @@ _WHERE = {
     "ReadCounts": "files",
     "Sample": "sample",
     "Request": "files",
+    "line_text": "files",
     "open_decompressed": "compression",
     "raw_records": "raw",
     "raw_text": "files",
@@ -50,6 +51,7 @@ __all__ = [
     "ReadCounts",
     "Request",
     "Sample",
+    "line_text",
     "open_decompressed",
     "raw_records",
     "raw_text",
@@ -60,7 +62,7 @@ __all__ = [
 if TYPE_CHECKING:
     from ecom_analytics.reading.blocks import DelimitedReader
     from ecom_analytics.reading.compression import open_decompressed
-    from ecom_analytics.reading.files import ReadCounts, Request, raw_text, read_file
+    from ecom_analytics.reading.files import ReadCounts, Request, line_text, raw_text, read_file
     from ecom_analytics.reading.json_lines import JsonLinesReader
     from ecom_analytics.reading.parquet import ParquetReader
     from ecom_analytics.reading.raw import raw_records

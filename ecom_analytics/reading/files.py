@@ -121,6 +121,14 @@ def raw_text(file: RawFile, lines: Sequence[int], *, max_record_lines: int) -> d
         return raw_records(stream, lines, delimiter=file.layout.delimiter, max_record_lines=max_record_lines)
 
 
+def line_text(file: RawFile, line: int) -> bytes | None:
+    """The bytes of a physical line, whatever is on it; of Parquet, a row as JSON. None if the file has no such line."""
+    if file.layout.kind == "parquet":
+        return row_texts(file.path, [line]).get(line)
+    with open_text(file) as stream:
+        return raw_lines(stream, [line]).get(line)
+
+
 def _read(
     file: RawFile, request: Request, counts: ReadCounts, max_record_lines: int, on_bad: OnBad
 ) -> Iterator[pa.RecordBatch]:

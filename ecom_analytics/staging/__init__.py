@@ -9,13 +9,26 @@ if TYPE_CHECKING:
     from ecom_analytics.staging.schemas import event_schema, raw_schema
     from ecom_analytics.staging.stager import Stager
     from ecom_analytics.staging.state import Account, Snapshot, local_files, rejected, snapshot
+    from ecom_analytics.staging.tracing import Trace, trace
 
-__all__ = ["Account", "Snapshot", "Stager", "event_schema", "local_files", "raw_schema", "rejected", "snapshot"]
+__all__ = [
+    "Account",
+    "Snapshot",
+    "Stager",
+    "Trace",
+    "event_schema",
+    "local_files",
+    "raw_schema",
+    "rejected",
+    "snapshot",
+    "trace",
+]
 
 _WHERE = {
     **dict.fromkeys(("Account", "Snapshot", "local_files", "rejected", "snapshot"), "state"),
     **dict.fromkeys(("event_schema", "raw_schema"), "schemas"),
     "Stager": "stager",
+    **dict.fromkeys(("Trace", "trace"), "tracing"),
 }
 
 
