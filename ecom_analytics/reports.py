@@ -97,6 +97,14 @@ class StageReport(Report):
         Records of the new batches, and of those that were read again.
     days : int
         Days that were written.
+    days_touched : tuple of str
+        Their ISO dates.
+    visitors_touched : int
+        Visitors with rows on these days that are new, or gone, or staged in another way than before.
+    rows_read : int
+        New rows that no rule rejected, and the old rows of these days, which are judged together with them.
+    rows_written : int
+        Rows of ``events`` and of ``duplicates`` that were written.
     rejected_by_rule : dict
         Rule → rejected records, over all batches.
     replayed_batches : int
@@ -123,6 +131,10 @@ class StageReport(Report):
     rejected_by_rule: dict[str, int] = field(default_factory=dict)
     erased: int = 0
     replayed_batches: int = 0
+    days_touched: tuple[str, ...] = ()
+    visitors_touched: int = 0
+    rows_read: int = 0
+    rows_written: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,19 @@ def staged(report: StageReport) -> str:
     if report.rejected_by_rule:
         rules = ", ".join(f"{rule} {number(count)}" for rule, count in report.rejected_by_rule.items())
         lines.append(f"Rejected: {rules}. See them with: ecom-analytics rejected")
+    if report.days_touched:
+        lines.append(cost(report))
     return "\n".join(lines)
+
+
+def cost(report: StageReport) -> str:
+    """What the stage had to touch."""
+    first, last = report.days_touched[0], report.days_touched[-1]
+    days = first if first == last else f"{number(report.days)} days from {first} to {last}"
+    return (
+        f"Touched {days} and {number(report.visitors_touched)} visitors: "
+        f"{number(report.rows_read)} rows read, {number(report.rows_written)} written."
+    )
 
 
 def built(report: BuildReport) -> str:

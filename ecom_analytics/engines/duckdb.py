@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -162,26 +163,38 @@ class DuckDBEngine:
         if self.reading.on_bad:
             self.reading.on_bad(file, bad)
 
-    def write_partitions(self, query: str, root: Path, prefix: str) -> list[StagedFile]:
+    def write_partitions(self, query: str, root: Path, prefix: str, *, day: str | None = None) -> list[StagedFile]:
         """Write a query's rows as Parquet below ``root``, a folder for each ``event_date``; times become UTC instants.
 
-        Returns
-        -------
-        list of StagedFile
-            Their names begin with ``prefix`` and ``_``.
+        It runs on a cursor of its own, so that another thread may use the engine meanwhile: the query can name
+        neither temporary tables nor variables.
+
+        Parameters
+        ----------
+        query : str
+        root : pathlib.Path
+        prefix : str
+            The names of the files begin with it and ``_``.
+        day : str, optional
+            The ``event_date`` of all rows, if it is the same: rows need not be told apart then, which is faster.
         """
-        described = self.rows(f"DESCRIBE {query}")
-        times = [name for name, kind, *_ in described if kind == "TIMESTAMP"]
-        instants = ", ".join(f"make_timestamptz(epoch_us({name})) AS {name}" for name in times)
-        root.mkdir(parents=True, exist_ok=True)
-        folder = str(root).replace("'", "''")
-        written = self.rows(
-            f"COPY (SELECT * REPLACE ({instants}) FROM ({query})) TO '{folder}' (FORMAT parquet, "
-            f"PARTITION_BY (event_date), APPEND, FILENAME_PATTERN '{prefix}_{{uuid}}', COMPRESSION zstd, "
-            "COMPRESSION_LEVEL 1, RETURN_STATS)"
-        )
+        folder = root if day is None else root / f"event_date={day}"
+        folder.mkdir(parents=True, exist_ok=True)
+        name = "{uuid}" if day is None else uuid.uuid4()
+        path = folder if day is None else folder / f"{prefix}_{name}.parquet"
+        parted = f"PARTITION_BY (event_date), APPEND, FILENAME_PATTERN '{prefix}_{name}', " if day is None else ""
+        to = str(path).replace("'", "''")
+        with self.backend.con.cursor() as cursor:
+            described = cursor.execute(f"DESCRIBE {query}").fetchall()
+            times = [name for name, kind, *_ in described if kind == "TIMESTAMP"]
+            instants = ", ".join(f"make_timestamptz(epoch_us({name})) AS {name}" for name in times)
+            left_out = "" if day is None else "EXCLUDE (event_date) "
+            written = cursor.execute(
+                f"COPY (SELECT * {left_out}REPLACE ({instants}) FROM ({query})) TO '{to}' (FORMAT parquet, {parted}"
+                "PARQUET_VERSION v2, COMPRESSION zstd, COMPRESSION_LEVEL 1, RETURN_STATS)"
+            ).fetchall()
         return [
-            StagedFile(str(Path(name).relative_to(root)), rows, size, keys["event_date"])
+            StagedFile(str(Path(name).relative_to(root)), rows, size, day or keys["event_date"])
             for name, rows, size, _, _, keys in written
         ]
 

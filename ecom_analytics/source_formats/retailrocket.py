@@ -109,7 +109,8 @@ def millis_of(column: ir.StringColumn) -> ir.IntegerColumn:
     """Milliseconds since 1970 out of text; NULL for what :func:`time_of` knows no time of."""
     import ibis
 
-    millis = column.re_search(MILLIS).ifelse(column.re_replace(r"\.0+$", ""), ibis.null(str)).cast("int64")
+    whole = column.contains(".").ifelse(column.re_replace(r"\.0+$", ""), column)
+    millis = column.re_search(MILLIS).ifelse(whole, ibis.null(str)).cast("int64")
     return millis.between(_millis(FIRST), _millis(LAST) - 1).ifelse(millis, ibis.null("int64"))
 
 

@@ -9,6 +9,7 @@ lies within the session timeout of the day's start, with the start of that sessi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -18,12 +19,12 @@ from ecom_analytics.engines.duckdb import DuckDBEngine
 from ecom_analytics.events import COLUMNS, EVENT_TYPES, IDENTITY, NAMES, arrow_schema
 from ecom_analytics.lake import Batch, StagedFile
 from ecom_analytics.staging.event_ids import ID_WINDOW, id_columns, same_row, suppress_repeated_ids
-from ecom_analytics.staging.expressions import identical_rows, with_sessions
 from ecom_analytics.staging.state import State
 from ecom_analytics.staging.tables import schema
+from ecom_analytics.staging.visits import HASHED, Visits
 
-CHUNK_ROWS = 400_000
-"""Rows that are judged at a time, give or take a day."""
+CHUNK_ROWS = 200_000
+"""Rows that are judged at a time, give or take a day. A day by itself is written at less cost than with others."""
 
 KINDS = ("event_type", "source", "batch_id")
 """Columns of few values, which DuckDB handles as numbers while it judges: an ENUM of the column's name."""
@@ -31,11 +32,29 @@ KINDS = ("event_type", "source", "batch_id")
 
 @dataclass
 class Judged:
-    """Files that judging wrote, and the days that it judged."""
+    """What judging did.
+
+    Attributes
+    ----------
+    events, duplicates : list of StagedFile
+        The files that it wrote.
+    days : set of str
+        The days that it judged.
+    visitors : int
+        Visitors with rows that are new, or gone, or staged in another way than before.
+    rows_read : int
+        New rows, and the old ones of the days that were judged, as often as they were.
+    """
 
     events: list[StagedFile] = field(default_factory=list)
     duplicates: list[StagedFile] = field(default_factory=list)
     days: set[str] = field(default_factory=set)
+    visitors: int = 0
+    rows_read: int = 0
+
+    @property
+    def rows_written(self) -> int:
+        return sum(file.rows for file in (*self.events, *self.duplicates))
 
 
 class DayJudge:
@@ -93,22 +112,44 @@ class DayJudge:
             day: [*self._files.get(day, []), *_names("duplicates", state.duplicates.get(day, []))]
             for day in {*state.events, *state.duplicates}
         }
-        self._sql = self._compile()
+        self._old_rows = {
+            day: sum(f.rows for f in (*state.events.get(day, []), *state.duplicates.get(day, []))) for day in self._old
+        }
+        self._visits = self._prepare()
+        self._write: Future[tuple[list[str], list[StagedFile], list[StagedFile]]] | None = None
+        self._chunk: list[str] = []
 
     def judge(self, touched: dict[str, int]) -> Judged:
         """Judge ``touched`` days (day → new rows), and whatever follows from it."""
         result = Judged()
         queue = dict(touched)
-        while queue:
-            chunk = self._next_chunk(queue)
-            self._judge_chunk(chunk, result)
-            for day in chunk:
-                del queue[day]
-            for day in self._days_after(chunk[-1]):
-                if day not in queue and self._carry_in_changed(day):
-                    queue[day] = 0
-            self._on_days(len(result.days), len(queue))
+        with ThreadPoolExecutor(1, "write-days") as pool:
+            while queue:
+                chunk = self._next_chunk(queue)
+                self._judge_chunk(chunk, queue, result, pool)
+                for day in chunk:
+                    del queue[day]
+                for day in self._days_after(chunk[-1]):
+                    if day not in queue and self._carry_in_changed(day, result):
+                        queue[day] = 0
+                self._on_days(len(result.days), len(queue))
+            self._settle(result)
+        ((result.visitors,),) = self._engine.rows("SELECT count(DISTINCT hash) FROM visitors")
         return result
+
+    def _settle(self, result: Judged) -> None:
+        """Wait until the last chunk is written, and know its files."""
+        write, self._write = self._write, None
+        if write is None:
+            return
+        chunk, events, duplicates = write.result()
+        for day in chunk:
+            self._files.pop(day, None)
+        for file in events:
+            self._files.setdefault(str(file.day), []).append(f"events/{file.path}")
+            self._own.add(f"events/{file.path}")
+        result.events += events
+        result.duplicates += duplicates
 
     def _next_chunk(self, queue: dict[str, int]) -> list[str]:
         """The first days of the queue that have no other day between them, up to the chunk's size."""
@@ -122,37 +163,63 @@ class DayJudge:
             rows += queue[day] + sum(f.rows for f in self._state.events.get(day, []))
         return chunk
 
-    def _judge_chunk(self, chunk: list[str], result: Judged) -> None:
-        engine = self._engine
-        self._carry_over(chunk[0])
-        self._view_rows(chunk)
+    def _judge_chunk(self, chunk: list[str], queue: dict[str, int], result: Judged, pool: ThreadPoolExecutor) -> None:
+        """Find what becomes of the chunk's rows; they are written while the next chunk is judged."""
+        engine, visits = self._engine, self._visits
+        old = [name for day in chunk for name in self._old.get(day, [])]
+        self._carry_over(chunk[0], result)
+        self._view_rows(chunk, old)
         if self._has_ids:
+            self._settle(result)
             suppress_repeated_ids(engine, self._carried_ids(chunk[0], self._files, "now"), self._columns)
-        engine.execute(f"CREATE OR REPLACE TEMP TABLE judged AS {self._sql['judged']}")
-        engine.execute(f"CREATE OR REPLACE TEMP TABLE losers AS {self._sql['identical']}")
+        visits.sort(old=bool(old))
+        losers = visits.find_losers()
         if self._has_ids:
-            engine.execute("INSERT INTO losers BY NAME SELECT * FROM repeated")
-        ((losers,),) = engine.rows("SELECT count(*) FROM losers")
-        events = "SELECT * EXCLUDE (tied) FROM judged"
+            ((more,),) = engine.rows(f"INSERT INTO {visits.losers} BY NAME SELECT * FROM repeated")
+            losers += more
+        self._note_visitors(old)
+        events = f"SELECT * FROM ({visits.events()}) AS judged"
+        duplicates = f"SELECT *, '{self._stage_id}' AS stage_id FROM {visits.losers}" if losers else ""
         if losers:
-            events += f" ANTI JOIN losers AS l ON {same_row('judged', 'l', self._columns)}"
-        written = engine.write_partitions(events, self._workshop / "events", self._stage_id)
-        result.events += written
-        if losers:
-            engine.execute("ALTER TABLE losers ADD COLUMN stage_id VARCHAR")
-            engine.execute("UPDATE losers SET stage_id = $1", [self._stage_id])
-            result.duplicates += engine.write_partitions(
-                "SELECT * FROM losers", self._workshop / "duplicates", self._stage_id
-            )
-        for day in set(chunk).intersection(self._state.duplicates).difference(str(file.day) for file in written):
-            if not any(file.day == day for file in result.duplicates):
-                result.duplicates.append(self._no_duplicates(day))
+            events += f" ANTI JOIN {visits.losers} AS l ON {same_row('judged', 'l', self._columns)}"
         result.days.update(chunk)
-        for day in chunk:
-            self._files.pop(day, None)
-        for file in written:
-            self._files.setdefault(str(file.day), []).append(f"events/{file.path}")
-            self._own.add(f"events/{file.path}")
+        result.rows_read += sum(queue[day] + self._old_rows.get(day, 0) for day in chunk)
+        self._settle(result)
+        self._chunk = chunk
+        self._write = pool.submit(self._write_chunk, chunk, events, duplicates)
+
+    def _write_chunk(
+        self, chunk: list[str], events: str, duplicates: str
+    ) -> tuple[list[str], list[StagedFile], list[StagedFile]]:
+        """Write what was judged; on a thread of its own."""
+        day = chunk[0] if len(chunk) == 1 else None
+        written = self._engine.write_partitions(events, self._workshop / "events", self._stage_id, day=day)
+        lost = []
+        if duplicates:
+            lost = self._engine.write_partitions(duplicates, self._workshop / "duplicates", self._stage_id)
+        there = {str(file.day) for file in (*written, *lost)}
+        lost += [self._no_duplicates(day) for day in chunk if day in self._state.duplicates and day not in there]
+        return chunk, written, lost
+
+    def _note_visitors(self, old: Sequence[str]) -> None:
+        """Add the visitors whose rows are not what they were to the table ``visitors``, as hashes: they are counted."""
+        visits = self._visits
+        if not old:
+            lost = f"SELECT {HASHED} FROM {visits.losers}"
+            self._engine.execute(f"INSERT INTO visitors {visits.visitors()} UNION ALL {lost}")
+            return
+        judged = f"({visits.events('was_start')}) AS judged"
+        lost = f"{visits.losers} AS l ON {same_row('judged', 'l', self._columns)}"
+        parts = [f"SELECT {HASHED} FROM {judged} ANTI JOIN {lost} WHERE was_start IS DISTINCT FROM session_start"]
+        lost = f"SELECT {HASHED} FROM {visits.losers} AS lost"
+        were = [name for name in old if name.startswith("duplicates/")]
+        if were:
+            self._engine.execute("SET VARIABLE were_lost = $1", [self._paths(were)])
+            lost += f" ANTI JOIN ({self._scan('were_lost')}) AS w ON {same_row('lost', 'w', self._columns)}"
+        parts.append(lost)
+        if self._dropping:
+            parts.append(f"SELECT {HASHED} FROM ({self._scan('old_files')}) WHERE {_DROPPED}")
+        self._engine.execute(f"INSERT INTO visitors {' UNION '.join(parts)}")
 
     def _no_duplicates(self, day: str) -> StagedFile:
         """An empty file for a day of which nothing is left: else its old duplicates would be its newest rows."""
@@ -164,23 +231,23 @@ class DayJudge:
         pq.write_table(kind.remove(kind.get_field_index("event_date")).empty_table(), path)
         return StagedFile(str(path.relative_to(self._workshop / "duplicates")), 0, path.stat().st_size, day)
 
-    def _view_rows(self, chunk: list[str]) -> None:
+    def _view_rows(self, chunk: list[str], old: Sequence[str]) -> None:
         """The relation ``rows``: new and old rows of the chunk's days, and the carry of its first day."""
         columns = ", ".join(self._columns)
-        parts = [
-            (
-                f"SELECT {columns}, event_date FROM parsed WHERE reject_rule IS NULL "
-                "AND event_date BETWEEN getvariable('first_day') AND getvariable('last_day')"
-            )
-        ]
-        old = [name for day in chunk for name in self._old.get(day, [])]
+        new = (
+            f"SELECT {columns}, event_date FROM parsed WHERE reject_rule IS NULL "
+            "AND event_date BETWEEN getvariable('first_day') AND getvariable('last_day')"
+        )
         self._engine.execute("SET VARIABLE first_day = $1", [date.fromisoformat(chunk[0])])
         self._engine.execute("SET VARIABLE last_day = $1", [date.fromisoformat(chunk[-1])])
+        rows = new
         if old:
             self._engine.execute("SET VARIABLE old_files = $1", [self._paths(old)])
-            stays = "WHERE (source, batch_id) NOT IN (SELECT (source, batch_id) FROM dropped)" if self._dropping else ""
-            parts.append(f"SELECT {columns}, event_date FROM ({self._scan('old_files')}) {stays}")
-        rows = " UNION ALL ".join(parts)
+            stays = f"WHERE NOT {_DROPPED}" if self._dropping else ""
+            rows = (
+                f"SELECT *, NULL::TIMESTAMP AS was_start FROM ({new}) UNION ALL "
+                f"SELECT {columns}, event_date, session_start AS was_start FROM ({self._scan('old_files')}) {stays}"
+            )
         self._engine.execute(f"CREATE OR REPLACE TEMP VIEW candidates AS {rows}")
         self._engine.execute(
             "CREATE OR REPLACE TEMP VIEW rows AS SELECT *, NULL::TIMESTAMP AS carry FROM candidates "
@@ -195,18 +262,21 @@ class DayJudge:
             "hive_types = {'event_date': DATE}))"
         )
 
-    def _carry_over(self, day: str) -> None:
+    def _carry_over(self, day: str, result: Judged) -> None:
         """The table ``carried``: visitors whose session may go on into ``day``."""
-        self._engine.execute(f"CREATE OR REPLACE TEMP TABLE carried AS {self._carry_in(day, self._files, 'now')}")
+        since = self._start(day) - self._timeout
+        if self._write is not None and not self._needed(day, since).difference(self._chunk):
+            # all that is needed was judged last, and is being written
+            carry = _CARRY.format(self._visits.since(_literal(since)))
+        else:
+            self._settle(result)
+            carry = self._carry_in(day, self._files, "now")
+        self._engine.execute(f"CREATE OR REPLACE TEMP TABLE carried AS {carry}")
 
     def _carry_in(self, day: str, files: dict[str, list[str]], variable: str) -> str:
         """SQL for the visitors whose last event before ``day`` lies within the timeout of its start."""
         since = self._start(day) - self._timeout
-        scan = self._scan_before(day, since, files, variable)
-        return (
-            "SELECT source, visitor_id, max(event_ts) AS event_ts, max(session_start) AS carry "
-            f"FROM ({scan}) GROUP BY source, visitor_id"
-        )
+        return _CARRY.format(self._scan_before(day, since, files, variable))
 
     def _carried_ids(self, day: str, files: dict[str, list[str]], variable: str) -> str:
         """SQL for the event ids kept in the 24 hours before ``day``."""
@@ -214,15 +284,19 @@ class DayJudge:
         return f"SELECT {', '.join(id_columns(self._columns))} FROM ({scan}) WHERE source_event_id IS NOT NULL"
 
     def _scan_before(self, day: str, since: datetime, files: dict[str, list[str]], variable: str) -> str:
-        first = since.replace(tzinfo=UTC).astimezone(self._settings.zone).date().isoformat()
-        names = [name for earlier, names in files.items() if first <= earlier < day for name in names]
+        names = [name for earlier in self._needed(day, since) for name in files.get(earlier, [])]
         if not names:
             return f"SELECT * REPLACE ({_AS_JUDGED}) FROM no_events"
         self._engine.execute(f"SET VARIABLE {variable} = $1", [self._paths(names)])
-        literal = since.isoformat(sep=" ")
-        return f"SELECT * FROM ({self._scan(variable)}) WHERE event_ts >= TIMESTAMP '{literal}'"
+        return _since(self._scan(variable), since)
 
-    def _carry_in_changed(self, day: str) -> bool:
+    def _needed(self, day: str, since: datetime) -> set[str]:
+        """The days before ``day`` that hold events since then."""
+        first = since.replace(tzinfo=UTC).astimezone(self._settings.zone).date().isoformat()
+        return {known for known in {*self._before, *self._files, *self._chunk} if first <= known < day}
+
+    def _carry_in_changed(self, day: str, result: Judged) -> bool:
+        self._settle(result)
         kinds = [self._carry_in, *([self._carried_ids] if self._has_ids else [])]
         for kind in kinds:
             was, now = kind(day, self._before, "was"), kind(day, self._files, "now")
@@ -248,17 +322,30 @@ class DayJudge:
         midnight = datetime.combine(date.fromisoformat(day), time(), self._settings.zone)
         return midnight.astimezone(UTC).replace(tzinfo=None)
 
-    def _compile(self) -> dict[str, str]:
-        """The expressions of staging as SQL, once; and the empty relation that gives old files their types."""
+    def _prepare(self) -> Visits:
+        """Make what judging needs: the empty relation that gives old files their types, and the rules as SQL."""
         import ibis
 
-        backend = self._engine.backend
-        backend.create_table("no_events", schema=ibis.schema(arrow_schema()), temp=True, overwrite=True)
-        types = dict(ibis.schema(arrow_schema()).items()) | {"event_ts": "timestamp(6)"}
-        rows = {name: types[name] for name in self._columns} | {"event_date": "date", "carry": "timestamp(6)"}
-        judged = with_sessions(ibis.table(rows, name="rows"), self._timeout)
-        losers = identical_rows(ibis.table(judged.schema(), name="judged"))
-        return {"judged": backend.compile(judged), "identical": backend.compile(losers)}
+        self._engine.execute("CREATE OR REPLACE TABLE visitors (hash UBIGINT)")
+        self._engine.backend.create_table("no_events", schema=ibis.schema(arrow_schema()), temp=True, overwrite=True)
+        types = {name: str(kind) for name, kind in ibis.schema(arrow_schema()).items()} | {"event_ts": "timestamp(6)"}
+        columns = {name: types[name] for name in (*self._columns, "event_date")}
+        return Visits(self._engine, columns, self._timeout)
+
+
+_CARRY = (
+    "SELECT source, visitor_id, max(event_ts) AS event_ts, max(session_start) AS carry FROM ({}) "
+    "GROUP BY source, visitor_id"
+)
+_DROPPED = "(source, batch_id) IN (SELECT (source, batch_id) FROM dropped)"
+
+
+def _literal(moment: datetime) -> str:
+    return f"TIMESTAMP '{moment.isoformat(sep=' ')}'"
+
+
+def _since(rows: str, since: datetime) -> str:
+    return f"SELECT * FROM ({rows}) WHERE event_ts >= {_literal(since)}"
 
 
 _AS_JUDGED = ", ".join(

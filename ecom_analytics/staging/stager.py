@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from ecom_analytics.config import Settings
 from ecom_analytics.disk import told_when_full
@@ -24,6 +25,9 @@ from ecom_analytics.staging.sweep import sweep
 from ecom_analytics.staging.tables import open_table
 from ecom_analytics.storages import open_storage
 from ecom_analytics.suppression import suppressed
+
+if TYPE_CHECKING:
+    from ecom_analytics.staging.days import Judged
 
 ATTEMPTS = 5
 """How often a stage is computed anew when another stager commits first."""
@@ -152,7 +156,7 @@ class Stager:
         new = list(batches(lake, known=staged - again, among=there))
         if not new and not gone:
             self._clean_up(state)
-            return _report(state, started, new=[], days=0, stage_id=None)
+            return _report(state, started, new=[], judged=None, stage_id=None)
         stage_id = f"{state.version + 1:08d}-{uuid.uuid4().hex}"
         forgotten = suppressed(self.settings, lake)
         attempt = Attempt(self.settings, self._watch, state, stage_id, new, gone | again, forgotten)
@@ -168,7 +172,7 @@ class Stager:
             raise
         after = load(self._place)
         self._clean_up(after)
-        return _report(after, started, new=new, again=len(again), days=len(judged.days), stage_id=stage_id)
+        return _report(after, started, new=new, again=len(again), judged=judged, stage_id=stage_id)
 
     def _stale(self, state: State) -> set[Key]:
         """Batches that were read with other rules or settings than they would be now."""
@@ -243,7 +247,7 @@ def _refuse_missing(missing: set[Key]) -> None:
 
 
 def _report(
-    state: State, started: float, *, new: Sequence[Batch], days: int, stage_id: str | None, again: int = 0
+    state: State, started: float, *, new: Sequence[Batch], judged: Judged | None, stage_id: str | None, again: int = 0
 ) -> StageReport:
     records = dict(
         zip(
@@ -270,7 +274,11 @@ def _report(
         blank=checked.blank,
         erased=checked.erased,
         new_records=sum(records[b.source, b.batch_id] for b in new),
-        days=days,
+        days=len(judged.days) if judged else 0,
+        days_touched=tuple(sorted(judged.days)) if judged else (),
+        visitors_touched=judged.visitors if judged else 0,
+        rows_read=judged.rows_read if judged else 0,
+        rows_written=judged.rows_written if judged else 0,
         version=state.version,
         stage_id=stage_id,
         seconds=time.perf_counter() - started,

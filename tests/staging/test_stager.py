@@ -89,6 +89,54 @@ def test_only_the_days_that_a_batch_touches_are_written(settings: Settings) -> N
     assert Stager(settings).stage().days == 1
 
 
+def costs(report: Any) -> tuple[tuple[str, ...], int, int, int]:
+    return report.days_touched, report.visitors_touched, report.rows_read, report.rows_written
+
+
+def test_a_late_event_costs_its_day_and_the_neighbours_that_its_session_reaches(settings: Settings) -> None:
+    days = [f"2026-01-{day:02d}" for day in range(1, 10)]
+    around = [
+        f"{day}T{time}Z,view,{visitor},p," for day in days for time in ("00:10:00", "23:50:00") for visitor in "ab"
+    ]
+    ingest(settings, *around, *(row(0, day=day) for day in days), row(0, day="2026-01-05"))
+    assert costs(Stager(settings).stage()) == (tuple(days), 3, 46, 46)
+    ingest(settings, row(30, visitor="new", day="2026-01-05"), name="alone.csv")
+    assert costs(Stager(settings).stage()) == (("2026-01-05",), 1, 7, 7), "five events, a duplicate, and the new one"
+    ingest(settings, "2026-01-05T23:30:00Z,view,a,p,", name="reaches.csv")
+    report = Stager(settings).stage()
+    assert costs(report) == (("2026-01-05", "2026-01-06"), 1, 8 + 5, 8 + 5), "the session that began at 23:50"
+    assert report.days == 2
+
+
+def test_visitors_are_touched_by_what_becomes_of_their_rows(settings: Settings) -> None:
+    ingest(settings, row(0, "a", "x"), row(10, "b", "x"), row(20, "c"), row(20, "c"), row(20, "d"))
+    assert costs(Stager(settings).stage())[1:] == (4, 5, 5)
+    ingest(settings, row(20, "c"), name="again.csv")
+    assert costs(Stager(settings).stage())[1:] == (1, 6, 6), "its row is a duplicate, or another one is now"
+    ingest(settings, row(0, "e", "x", day="2026-01-04"), name="before.csv")
+    report = Stager(settings).stage()
+    assert report.days_touched == ("2026-01-04", "2026-01-05")
+    assert costs(report)[1:] == (2, 7, 7), "the event of visitor a lies within 24 hours of one of the same id"
+
+
+def test_visitors_whose_hashes_agree_are_told_apart(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ecom_analytics.staging import days, visits
+
+    rows = [row(minute, visitor) for minute in range(0, 50, 25) for visitor in ("a", "b", "ab")]
+    ingest(settings, *rows, *rows[:2])
+    for module in (days, visits):
+        monkeypatch.setattr(module, "HASHED", "length(visitor_id)")
+    monkeypatch.setattr(
+        visits, "_NEIGHBOURS", visits._NEIGHBOURS.replace("hash(source, visitor_id)", "length(visitor_id)")
+    )
+    report = Stager(settings).stage()
+    events = DeltaTable(root(settings) / "events").to_pyarrow_table().to_pylist()
+    assert (report.staged, report.duplicates) == (6, 2)
+    assert {(e["visitor_id"], f"{e['session_start']:%H:%M}") for e in events} == {
+        (v, "10:00") for v in ("a", "b", "ab")
+    }
+
+
 def test_of_two_stagers_at_once_one_commits_and_the_other_computes_anew(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
