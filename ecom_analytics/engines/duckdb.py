@@ -193,6 +193,9 @@ class DuckDBEngine:
                 f"COPY (SELECT * {left_out}REPLACE ({instants}) FROM ({query})) TO '{to}' (FORMAT parquet, {parted}"
                 "PARQUET_VERSION v2, COMPRESSION zstd, COMPRESSION_LEVEL 1, RETURN_STATS)"
             ).fetchall()
+        if day is not None and not written[0][1]:
+            path.unlink()
+            return []
         return [
             StagedFile(str(Path(name).relative_to(root)), rows, size, day or keys["event_date"])
             for name, rows, size, _, _, keys in written

@@ -6,6 +6,7 @@ Files are named relative to the folder of the staged tables: ``events/event_date
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,9 +117,15 @@ class LocalPlace:
         return self.paths(names)
 
     def listing(self, table: str) -> Iterator[str]:
-        for path in (self._root / table).glob("**/*.parquet"):
-            if LOG not in path.parts:
-                yield str(path.relative_to(self._root))
+        folders = [table]
+        while folders:
+            folder = folders.pop()
+            with contextlib.suppress(FileNotFoundError), os.scandir(self._root / folder) as entries:
+                for entry in entries:
+                    if entry.name.endswith(".parquet"):
+                        yield f"{folder}/{entry.name}"
+                    elif entry.name != LOG and entry.is_dir():
+                        folders.append(f"{folder}/{entry.name}")
 
     def delete(self, names: Iterable[str]) -> None:
         for name in names:

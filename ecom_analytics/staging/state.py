@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -110,10 +110,10 @@ def load(place: Place) -> State:
     tables = open_tables(place)
     events = tables["events"]
     _refuse_other_version(place, events)
-    counted = Counted(events)
     by_day: dict[str, list[StagedFile]] = defaultdict(list)
     for file in files_of(events):
         by_day[str(file.day)].append(file)
+    counted = Counted(events, (file.stage_id for files in by_day.values() for file in files))
     duplicates: dict[str, list[StagedFile]] = defaultdict(list)
     for file in files_of(tables["duplicates"]):
         if file.stage_id in counted:
@@ -181,11 +181,18 @@ ALL = "_all.parquet"
 
 
 class Counted:
-    """The stages that the events table knows."""
+    """The stages that the events table knows.
 
-    def __init__(self, events: DeltaTable | None) -> None:
+    Parameters
+    ----------
+    events : deltalake.DeltaTable or None
+    certain : iterable of str
+        Stages that it knows, such as those that wrote its files: each of the others costs a look at the whole log.
+    """
+
+    def __init__(self, events: DeltaTable | None, certain: Iterable[str] = ()) -> None:
         self._events = events
-        self._known: dict[str, bool] = {}
+        self._known = dict.fromkeys(certain, True)
 
     def __contains__(self, stage_id: object) -> bool:
         if self._events is None:

@@ -27,7 +27,8 @@ def sweep(state: State) -> None:
     BusyError
         Another stager changes them now; a later sweep will do it.
     """
-    counted = Counted(state.tables["events"])
+    wrote = {file.stage_id for files in state.events.values() for file in files}
+    counted = Counted(state.tables["events"], {*wrote, *state.batches["stage_id"].to_pylist()})
 
     def is_dead(name: str) -> bool:
         found = _FILE.match(name.rpartition("/")[2])

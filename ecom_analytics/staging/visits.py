@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import cache
 
 from ecom_analytics.engines.duckdb import DuckDBEngine
 from ecom_analytics.staging.expressions import identical_rows, with_breaks
@@ -34,9 +35,9 @@ class Visits:
     def __init__(self, engine: DuckDBEngine, columns: dict[str, str], timeout: timedelta) -> None:
         self._engine = engine
         self._names = list(columns)
-        self._rules = {old: _rules(engine, columns, timeout, old=old) for old in (False, True)}
+        self._rules = {old: _rules(tuple(columns.items()), timeout, old=old) for old in (False, True)}
         moment = {name: columns[name] for name in (*_VISITOR, "event_ts")}
-        self._rule_of_tail, _ = _rules(engine, moment, timeout, old=False)
+        self._rule_of_tail, _ = _rules(tuple(moment.items()), timeout, old=False)
         self._number = 0
         self._old = False
         self.table = self.losers = ""
@@ -109,16 +110,19 @@ def _with_sessions(marked: str, names: Sequence[str]) -> str:
     )
 
 
-def _rules(engine: DuckDBEngine, columns: dict[str, str], timeout: timedelta, *, old: bool) -> tuple[str, str]:
+@cache
+def _rules(typed: tuple[tuple[str, str], ...], timeout: timedelta, *, old: bool) -> tuple[str, str]:
     """As SQL: what each row of ``neighbours`` begins, and which events of ``visits`` lose to identical ones."""
     import ibis
 
+    columns = dict(typed)
     own = {"carry": "timestamp(6)", **({"was_start": "timestamp(6)"} if old else {})}
     rows = columns | own
     neighbours = ibis.table({**rows, "previous_ts": "timestamp(6)", "mixed": "boolean"}, name="neighbours")
-    begun = engine.backend.compile(with_breaks(neighbours, timeout))
+    begun = str(ibis.to_sql(with_breaks(neighbours, timeout), dialect="duckdb"))
     if "batch_id" not in columns:
         return begun, ""
     visits = ibis.table(rows, name="visits")
     ties = ibis.table({name: columns[name] for name in (*_VISITOR, "event_ts")}, name="ties")
-    return begun, engine.backend.compile(identical_rows(visits.filter(visits.carry.isnull()).drop(*own), ties))
+    losers = identical_rows(visits.filter(visits.carry.isnull()).drop(*own), ties)
+    return begun, str(ibis.to_sql(losers, dialect="duckdb"))

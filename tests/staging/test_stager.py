@@ -116,7 +116,9 @@ def test_visitors_are_touched_by_what_becomes_of_their_rows(settings: Settings) 
     ingest(settings, row(0, "e", "x", day="2026-01-04"), name="before.csv")
     report = Stager(settings).stage()
     assert report.days_touched == ("2026-01-04", "2026-01-05")
-    assert costs(report)[1:] == (2, 7, 7), "the event of visitor a lies within 24 hours of one of the same id"
+    assert costs(report)[1:] == (3, 7, 7), (
+        "a lies within 24 hours of e, which has the same id, so b no longer does of a"
+    )
 
 
 def test_visitors_whose_hashes_agree_are_told_apart(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
