@@ -71,6 +71,38 @@ What files beside the events say of products, as Delta tables of their own below
 as it is, repeated ones too; an empty field says nothing. What holds when is worked out by the marts, so files of events
 and of products may come in any order.
 """
+RULES_START = """\
+A record that breaks a rule is rejected by the first one that it breaks: kept with its text, file and line, but not
+staged. First come the rules of reading, then those of its format, then [rules of your own](../how-to/own-rule.md):
+those of the settings in their order, then those of plug-ins by name. The names are a contract.
+
+The severity of a rule that is not *fixed* can be set to `warn` or `off`: see [below](#rules-of-your-own). A number that
+could not be read is then NULL.
+"""
+RULES_OWN = """\
+Each table `[[rules]]` of the settings is one rule. It needs a `name`, a `column`, and one or more conditions; an event
+breaks it where any of them holds. What is missing breaks no other condition than `missing`. With a `name` and a
+`severity` alone it gives an existing rule another severity.
+"""
+RULE_KEYS = {
+    "name": "What the rule is called: lower-case letters, digits and `_`.",
+    "severity": "`reject` (the default): the event is not staged. `warn`: it is staged and counted. `off`: nothing.",
+    "event_types": "Only events of these types are held to it.",
+    "source": "Only events of this source.",
+    "source_format": "Only events of this format.",
+    "column": "The column that is looked at, of those that an [event](events.md) has as it is read. A column that the "
+    "format cannot fill is missing.",
+    "missing": "`true`: there is no value.",
+    "below": "The number or time is below this one.",
+    "above": "The number or time is above this one.",
+    "equals": "The value is this one.",
+    "one_of": "The value is in this list.",
+    "none_of": "The value is not in this list.",
+    "matches": "The text has a part that matches this regular expression (of RE2: no look-around).",
+    "not_matches": "The text has no such part.",
+    "longer_than": "The text has more characters than this.",
+    "message": "For a person; `{value}` is the column's value. By default it says what was asked.",
+}
 MARTS_START = """\
 The tables of a published build. Names and types are a contract that every build is held to. A value that the source
 cannot give is NULL, never 0: see the mart [`capabilities`](#capabilities).
@@ -185,7 +217,34 @@ def marts() -> str:
     return "\n".join(parts)
 
 
-PAGES = {"cli.md": cli, "settings.md": settings, "events.md": events, "catalogue.md": catalogue, "marts.md": marts}
+def rules() -> str:
+    """Every built-in rule, and the keys of a rule of one's own."""
+    from ecom_analytics.rule_settings import RuleSettings
+    from ecom_analytics.rules import BUILT_IN, why_fixed
+
+    assert list(RULE_KEYS) == list(RuleSettings.model_fields)
+    parts = ["# Rules\n", NOTE, RULES_START]
+    titles = {"reading": "Reading", "events": "Events", "catalogue": "Products and categories"}
+    for of, title in titles.items():
+        rows: list[list[object]] = [
+            [f"`{rule.name}`", "fixed" if why_fixed(rule.name) else "", rule.description]
+            for rule in BUILT_IN.values()
+            if rule.of == of
+        ]
+        parts += [f"## {title}\n", table(["Rule", "", "What is wrong"], rows)]
+    parts += ["## Rules of your own\n", RULES_OWN]
+    parts.append(table(["Key", "Meaning"], [[f"`{key}`", text] for key, text in RULE_KEYS.items()]))
+    return "\n".join(parts)
+
+
+PAGES = {
+    "cli.md": cli,
+    "settings.md": settings,
+    "events.md": events,
+    "catalogue.md": catalogue,
+    "marts.md": marts,
+    "rules.md": rules,
+}
 
 if __name__ == "__main__":
     for name, make in PAGES.items():

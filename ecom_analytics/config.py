@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -20,6 +21,7 @@ from pydantic_settings import (
 )
 
 from ecom_analytics.errors import ConfigError
+from ecom_analytics.rule_settings import RuleSettings, rules_of
 
 ENVIRONMENT_PREFIX = "ECOM_ANALYTICS_"
 CONFIG_FILE = "ecom.toml"
@@ -80,6 +82,15 @@ class Settings(BaseSettings):
         60, gt=0, description="Purchases with one transaction id further apart than this are reported as a conflict."
     )
     max_record_lines: int = Field(100, ge=1, le=100_000, description="Lines that one quoted CSV field may span.")
+
+    rules: tuple[RuleSettings, ...] = Field(
+        (), description="Rules of your own, and other severities for built-in ones; see the reference of rules."
+    )
+    max_rejected: str | None = Field(
+        None,
+        description="Most records of new files that a stage may reject: a share such as 1% or 0.01, or a count; "
+        "with more it fails and commits nothing. Default: no limit.",
+    )
 
     export_formats: tuple[str, ...] = Field(("parquet",), description="Formats that marts are exported in.")
     keep_builds: int = Field(3, ge=1, description="Published builds that are kept for rollback.")
@@ -205,6 +216,21 @@ class Settings(BaseSettings):
             raise ValueError("1 to 64 letters, digits, '_', '-' or '.', beginning with a letter or digit")
         return value
 
+    @field_validator("rules", mode="before")
+    @classmethod
+    def _own_rules(cls, value: Any) -> tuple[RuleSettings, ...]:
+        return rules_of(value)
+
+    @field_validator("max_rejected", mode="before")
+    @classmethod
+    def _share_or_count(cls, value: Any) -> str | None:
+        text = "" if isinstance(value, bool) else str(value).strip()
+        if isinstance(value, float):
+            text = format(Decimal(text), "f")
+        if value is None or re.fullmatch(r"[0-9]+|(0(\.[0-9]+)?|1(\.0+)?|[0-9]{1,2}(\.[0-9]+)?%|100(\.0+)?%)", text):
+            return None if value is None else text
+        raise ValueError("a share such as 1% or 0.01, or a count such as 100")
+
     @field_validator("memory_limit", "cache_limit")
     @classmethod
     def _size(cls, value: str) -> str:
@@ -229,6 +255,21 @@ class Settings(BaseSettings):
         digits = self.cache_limit.rstrip("BKMGTi bkmgtI")
         unit = self.cache_limit[len(digits) :].strip().upper()
         return int(float(digits) * (1024 if "I" in unit else 1000) ** ("KMGT".index(unit[0]) + 1))
+
+    def rejected_limit(self, records: int) -> int | None:
+        """How many of so many new records a stage may reject; None if there is no limit.
+
+        Examples
+        --------
+        >>> Settings(max_rejected="1%").rejected_limit(1_000), Settings(max_rejected=5).rejected_limit(1_000)
+        (10, 5)
+        """
+        if self.max_rejected is None:
+            return None
+        if self.max_rejected.isdigit():
+            return int(self.max_rejected)
+        share = Decimal(self.max_rejected.rstrip("%"))
+        return int(share * records / (100 if self.max_rejected.endswith("%") else 1))
 
     def environment(self) -> dict[str, str]:
         """The settings as environment variables, for a child process to make the same object of.

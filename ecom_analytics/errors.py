@@ -14,7 +14,8 @@
      ├─ StagingError             staging broke one of its own promises
      │   ├─ AccountingError      records in ≠ staged + duplicates + rejected + blank
      │   ├─ SchemaError          the staged result does not keep the schema
-     │   └─ RestageError         settings changed that the staged tables were made with
+     │   ├─ RestageError         settings changed that the staged tables were made with
+     │   └─ TooManyRejectedError more records were rejected than max_rejected allows
      ├─ BuildError               the marts could not be built
      │   └─ TestsFailedError     they were built, but a test failed: nothing is published
      ├─ NotBuiltError            there is no published warehouse yet
@@ -101,6 +102,10 @@ class SchemaError(StagingError):
 
 class RestageError(StagingError):
     """A setting changed that the staged tables were made with."""
+
+
+class TooManyRejectedError(StagingError):
+    """More records of new files were rejected than the setting ``max_rejected`` allows; nothing was committed."""
 
 
 class BuildError(EcomError):

@@ -267,3 +267,24 @@ class Panel(Protocol):
 
     def query(self, marts: Any, filters: Any) -> dict[str, Any]:
         """The rows to show, in types that JSON knows."""
+
+
+@runtime_checkable
+class EventRule(Protocol):
+    """A rule that canonical events are held to, after those of their format and those of the settings.
+
+    It may have a ``version``: when that changes, ``rejected --replay`` reads again what was staged before.
+    """
+
+    name: str
+    severity: Literal["reject", "warn", "off"]
+    message: str
+    """For a person; one sentence."""
+
+    def condition(self, events: ir.Table) -> ir.BooleanValue:
+        """Whether an event breaks the rule; NULL if not.
+
+        ``events`` has all canonical columns that are no later computation: those of what happened (NULL where the
+        format cannot fill them, times as UTC without a zone), ``source``, ``batch_id`` and ``source_line``. Only what
+        one row says may count, or staging would depend on the order of arrival.
+        """

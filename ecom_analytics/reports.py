@@ -107,6 +107,9 @@ class StageReport(Report):
         Rows of ``events`` and of ``duplicates`` that were written.
     rejected_by_rule : dict
         Rule → rejected records, over all batches.
+    warned_by_rule : dict
+        Rule that only warns → records that broke it and were not rejected, over all batches. They are counted as they
+        are read, so those that turned out to be duplicates are among them.
     replayed_batches : int
         Batches that were staged before and that this run read again.
     version : int
@@ -135,6 +138,7 @@ class StageReport(Report):
     visitors_touched: int = 0
     rows_read: int = 0
     rows_written: int = 0
+    warned_by_rule: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

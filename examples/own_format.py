@@ -15,6 +15,7 @@ import ibis
 
 from ecom_analytics.protocols import Engine, Layout
 from ecom_analytics.reading.sample import as_sample
+from ecom_analytics.rules import Rule
 from ecom_analytics.source_formats.common import ORIGIN, confidence, number_rules, plausible, rounded, with_rules
 
 EVENTS = {"SCAN": "add_to_cart", "VOID": "remove_from_cart", "SALE": "purchase"}
@@ -54,9 +55,9 @@ class Till:
             raw_unit_price=raw["price"],
         )
         rules = [
-            (events.event_ts.isnull(), "bad_timestamp", "the line does not begin with a time"),
-            (events.event_type.isnull(), "unknown_event_type", f"the action is none of {', '.join(EVENTS)}"),
-            (events.visitor_id.isnull(), "missing_visitor_id", "there is no card"),
+            Rule("bad_timestamp", events.event_ts.isnull(), "the line does not begin with a time"),
+            Rule("unknown_event_type", events.event_type.isnull(), f"the action is none of {', '.join(EVENTS)}"),
+            Rule("missing_visitor_id", events.visitor_id.isnull(), "there is no card"),
             *number_rules(events, ["quantity", "unit_price"]),
         ]
         return with_rules(events, rules).drop("raw_quantity", "raw_unit_price")

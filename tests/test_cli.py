@@ -154,6 +154,18 @@ def test_trace_leads_from_a_line_to_the_event_and_back(folder: Path) -> None:
     assert "Hint:" in seen
 
 
+def test_rejected_tells_by_rule_what_it_means_with_samples(folder: Path) -> None:
+    code, seen = on_a_terminal("rejected", cwd=folder)
+    assert code == 0, seen
+    by_rule = report(call("rejected", cwd=folder))["by_rule"]
+    assert sum(rule["records"] for rule in by_rule) == report(call("rejected", cwd=folder))["rejected"]
+    for rule in by_rule:
+        assert f"{rule['rule']}: {rule['records']} rejected. {rule['description']}" in seen
+        assert 1 <= len(rule["samples"]) == min(3, rule["records"])
+        for row in rule["samples"]:
+            assert f"  {row['name']}:{row['source_line']}: {rule['rule']}: " in seen
+
+
 def test_a_terminal_sees_a_sum_and_no_json(folder: Path, tmp_path: Path) -> None:
     code, seen = on_a_terminal("run", str(folder / "events.csv"), "--no-export", cwd=tmp_path)
     assert code == 0, seen

@@ -14,12 +14,13 @@ import pytest
 
 from ecom_analytics import Pipeline, Settings, Warehouse
 from ecom_analytics.generate import generate
+from ecom_analytics.testing.rules import EventRuleContract
 from ecom_analytics.testing.source_formats import SourceFormatContract
 
 pytest_plugins = ["s3_server"]
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-TESTED = {"custom_stage", "embed_in_flask", "export_to_s3", "own_format", "quickstart", "upload_to_s3"}
+TESTED = {"custom_stage", "embed_in_flask", "export_to_s3", "own_format", "own_rule", "quickstart", "upload_to_s3"}
 
 
 def run(name: str, *arguments: str, **environment: str) -> str:
@@ -134,6 +135,36 @@ class TestOwnFormat(SourceFormatContract):
     @pytest.fixture
     def source_format(self):
         return imported("own_format").Till()
+
+
+def test_own_rule_is_found_and_warns(tmp_path, monkeypatch):
+    package = tmp_path / "yen-1.0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: yen\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text("[ecom_analytics.rules]\nfractional_yen = own_rule:FractionalYen\n")
+    rows = ["event_ts,event_type,visitor_id,unit_price,currency", "2026-01-05T10:00:00Z,view,v,9.5,JPY"]
+    (tmp_path / "events.csv").write_text("\n".join([*rows, rows[1].replace("9.5", "9"), ""]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(EXAMPLES)]))
+    changed = '[{"name": "fractional_yen", "severity": "reject"}]'
+    for rules, staged, warned in (("[]", 2, {"fractional_yen": 1}), (changed, 1, {})):
+        monkeypatch.setenv("ECOM_ANALYTICS_RULES", rules)
+        for command in (["ingest", "events.csv"], ["stage"]):
+            done = subprocess.run(
+                [sys.executable, "-m", "ecom_analytics", *command, "--home", f"home{staged}", "--json"],
+                cwd=tmp_path, text=True, capture_output=True, timeout=300,
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr
+        report = json.loads(done.stdout.splitlines()[-1])
+        assert (report["staged"], report["warned_by_rule"]) == (staged, warned)
+
+
+class TestOwnRule(EventRuleContract):
+    good = ({"currency": "JPY", "unit_price": 100}, {"currency": "EUR", "unit_price": "9.99"}, {})
+    bad = ({"currency": "JPY", "unit_price": "9.99"},)
+
+    @pytest.fixture
+    def rule(self):
+        return imported("own_rule").FractionalYen()
 
 
 def test_embed_in_flask_serves_the_dashboard_under_a_prefix_to_staff_only(shop):

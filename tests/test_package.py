@@ -24,6 +24,7 @@ from ecom_analytics.errors import EcomError, PluginError
 from ecom_analytics.protocols import (
     CategoryFormat,
     Engine,
+    EventRule,
     ExportFormat,
     Panel,
     ProductFormat,
@@ -160,6 +161,7 @@ class TestPlugins:
             "export_formats": (ExportFormat, lambda kind: kind()),
             "engines": (Engine, lambda kind: kind(settings, tmp_path)),
             "panels": (Panel, lambda kind: kind()),
+            "rules": (EventRule, lambda kind: kind()),
         }
 
     @pytest.mark.parametrize("kind", plugins.KINDS)

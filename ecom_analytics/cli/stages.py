@@ -111,6 +111,9 @@ def staged(report: StageReport) -> str:
         lines.append(f"Rejected: {rules}. See them with: ecom-analytics rejected")
     if report.days_touched:
         lines.append(cost(report))
+    if report.warned_by_rule:
+        rules = ", ".join(f"{rule} {number(count)}" for rule, count in report.warned_by_rule.items())
+        lines.append(f"Warned of: {rules}. These are staged.")
     return "\n".join(lines)
 
 

@@ -17,6 +17,7 @@ from ecom_analytics.ingest.look import copy_rows, look
 from ecom_analytics.protocols import RawFile
 from ecom_analytics.reading.sample import RECORDS, Sample, first_records
 from ecom_analytics.reports import Report
+from ecom_analytics.source_formats.rule_set import RuleSet
 
 if TYPE_CHECKING:
     from ecom_analytics.config import Settings
@@ -159,7 +160,11 @@ def _tried(
         with DuckDBEngine(settings, Path(folder)) as engine:
             engine.reading.on_bad = lambda _, record: bad.append(record)
             what = kind_of(found.kind)
-            table = getattr(found.kind, f"to_{what}")(found.kind.read(engine, [raw]))
+            rows = found.kind.read(engine, [raw])
+            if what == EVENTS:
+                table = RuleSet(settings, found.kind.name).to_events(found.kind, rows)
+            else:
+                table = getattr(found.kind, f"to_{what}")(rows)
             known = _EVENT if what == EVENTS else [c.name for c in CATALOGUE[what] if c.meaning == "fact"]
             names = [name for name in known if name in table.columns]
             engine.execute(f"CREATE TEMP TABLE explained AS {engine.backend.compile(table)}")

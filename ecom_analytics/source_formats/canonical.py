@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ecom_analytics.events import COLUMNS, EVENT_TYPES
 from ecom_analytics.protocols import Engine, RawFile
+from ecom_analytics.rules import Rule
 from ecom_analytics.source_formats.common import (
     CLOCK,
     DAY,
     FIRST,
     LAST,
     ORIGIN,
-    Rule,
     confidence,
     plausible,
+    time_rules,
     with_rules,
 )
 
@@ -80,32 +81,39 @@ class Canonical:
         import ibis
 
         assert self._engine is not None, "read() comes first"
-        iso = raw.event_ts.re_search(_ISO).ifelse(raw.event_ts, ibis.null(str))
         columns: dict[str, Any] = {c.name: _typed(raw[c.name], c.type) for c in _FIELDS}
-        columns["event_ts"] = plausible(self._engine.timestamp_from_text(iso))
+        columns["event_ts"] = plausible(self._time(raw.event_ts))
         columns["event_type"] = raw.event_type.isin(EVENT_TYPES).ifelse(raw.event_type, ibis.null(str))
         numbers = {c.name: c.type for c in _FIELDS if c.type in ("decimal", "integer")}
         written = {f"raw_{name}": raw[name] for name in ("event_ts", "event_type", *numbers)}
         events = raw.select(*ORIGIN, **columns, **written)
         rules: list[Rule] = [
-            (
-                events.event_ts.isnull(),
-                "bad_timestamp",
-                "event_ts is not an ISO 8601 time from 1990 to 2099: " + events.raw_event_ts.fill_null(""),
+            *time_rules(
+                events.event_ts,
+                self._time(events.raw_event_ts).notnull(),
+                events.raw_event_ts,
+                "event_ts is not an ISO 8601 time from 1990 to 2099: ",
             ),
-            (
-                events.event_type.isnull(),
+            Rule(
                 "unknown_event_type",
+                events.event_type.isnull(),
                 f"event_type is none of {', '.join(EVENT_TYPES)}: " + events.raw_event_type.fill_null(""),
             ),
-            (events.visitor_id.isnull(), "missing_visitor_id", "visitor_id is empty"),
+            Rule("missing_visitor_id", events.visitor_id.isnull(), "visitor_id is empty"),
         ]
         for name, kind in numbers.items():
             bad = events[f"raw_{name}"].notnull() & events[name].isnull()
             what = "a plain decimal number" if kind == "decimal" else "a whole number from 1"
-            rules.append((bad, "bad_number", f"{name} is not {what}: " + events[f"raw_{name}"]))
-            rules.append((events[name] < 0, "negative_number", f"{name} is below zero: " + events[f"raw_{name}"]))
+            text = events[f"raw_{name}"]
+            rules.append(Rule("bad_number", bad, f"{name} is not {what}: " + text))
+            rules.append(Rule("negative_number", events[name] < 0, f"{name} is below zero: " + text))
         return with_rules(events, rules).drop(*written)
+
+    def _time(self, text: ir.StringColumn) -> ir.TimestampColumn:
+        import ibis
+
+        assert self._engine is not None
+        return self._engine.timestamp_from_text(text.re_search(_ISO).ifelse(text, ibis.null(str)))
 
 
 def _typed(column: ir.StringColumn, kind: str) -> Any:

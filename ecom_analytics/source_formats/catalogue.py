@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ecom_analytics.protocols import Engine, RawFile
-from ecom_analytics.source_formats.common import CLOCK, DAY, ORIGIN, Rule, header_of, with_rules
+from ecom_analytics.rules import Rule
+from ecom_analytics.source_formats.common import CLOCK, DAY, ORIGIN, header_of, with_rules
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -86,12 +87,11 @@ class Catalogue:
         raw = raw.select(*ORIGIN, **{f"raw_{column}": value for column, value in given.items()})
         price = raw.raw_price.re_search(_PRICE).ifelse(raw.raw_price, text)
         price_currency = price.re_search(" ").ifelse(price.re_replace("^.* ", ""), text)
-        time = raw.raw_valid_from.re_search(_TIME).ifelse(raw.raw_valid_from, text)
         available = raw.raw_available.lower()
         answers = [*((word, True) for word in _YES), *((word, False) for word in _NO)]
         products = raw.mutate(
             product_id=raw.raw_product_id,
-            valid_from=_in_range(self._engine.timestamp_from_text(time)),
+            valid_from=_in_range(self._time(raw.raw_valid_from)),
             name=raw.raw_name,
             category=raw.raw_category,
             brand=raw.raw_brand,
@@ -99,7 +99,14 @@ class Catalogue:
             currency=ibis.coalesce(raw.raw_currency, price_currency),
             available=available.cases(*answers, else_=ibis.null("boolean")),
         )
-        return with_rules(products, _rules(products)).drop(*(f"raw_{column}" for column in NAMES))
+        rules = _rules(products, self._time(products.raw_valid_from))
+        return with_rules(products, rules).drop(*(f"raw_{column}" for column in NAMES))
+
+    def _time(self, written: ir.StringColumn) -> ir.TimestampColumn:
+        import ibis
+
+        assert self._engine is not None
+        return self._engine.timestamp_from_text(written.re_search(_TIME).ifelse(written, ibis.null(str)))
 
 
 def _in_range(time: ir.TimestampColumn) -> Any:
@@ -109,21 +116,26 @@ def _in_range(time: ir.TimestampColumn) -> Any:
     return known.ifelse(time, ibis.null("timestamp(6)"))
 
 
-def _rules(products: ir.Table) -> list[Rule]:
+def _rules(products: ir.Table, unbounded: ir.TimestampColumn) -> list[Rule]:
     def unread(column: str) -> Any:
         return products[f"raw_{column}"].notnull() & products[column].isnull()
 
     return [
-        (
-            products.product_id.isnull(),
+        Rule(
             "missing_product_id",
+            products.product_id.isnull(),
             f"no product id: each of {', '.join(NAMES['product_id'])} is empty or missing",
         ),
-        (
-            unread("valid_from"),
+        Rule(
+            "timestamp_out_of_range",
+            products.valid_from.isnull().ifelse(unbounded.notnull(), False),
+            "valid_from is not from 1990 to 2099: " + products.raw_valid_from,
+        ),
+        Rule(
             "bad_timestamp",
+            unread("valid_from"),
             "valid_from is not an ISO 8601 time or day from 1990 to 2099: " + products.raw_valid_from,
         ),
-        (unread("price"), "bad_number", "price is not a plain decimal number: " + products.raw_price),
-        (unread("available"), "bad_availability", "availability is neither yes nor no: " + products.raw_available),
+        Rule("bad_number", unread("price"), "price is not a plain decimal number: " + products.raw_price),
+        Rule("bad_availability", unread("available"), "availability is neither yes nor no: " + products.raw_available),
     ]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ecom_analytics.reading.sample import as_sample
+from ecom_analytics.rules import Rule, Severity
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
-
-Rule = tuple["ir.BooleanValue", str, "ir.StringValue | str"]
-"""A broken condition, the name of the rule, and the message for a person."""
 
 ORIGIN = ("source", "batch_id", "source_line")
 
@@ -105,17 +105,81 @@ def number_rules(events: ir.Table, names: Sequence[str], *, prefix: str = "raw_"
     rules: list[Rule] = []
     for name in names:
         text, value = events[prefix + name], events[name]
-        rules.append((text.notnull() & value.isnull(), "bad_number", f"{name} is not a plain number: " + text))
-        rules.append((value < 0, "negative_number", f"{name} is below zero: " + text))
+        rules.append(Rule("bad_number", text.notnull() & value.isnull(), f"{name} is not a plain number: " + text))
+        rules.append(Rule("negative_number", value < 0, f"{name} is below zero: " + text))
     return rules
 
 
+def time_rules(
+    time: ir.TimestampColumn, readable: ir.BooleanValue, written: ir.StringColumn, expected: str
+) -> list[Rule]:
+    """Rules for the time: readable but not :func:`plausible`, and not readable.
+
+    Parameters
+    ----------
+    time : ibis column
+        NULL if it is not plausible.
+    readable : boolean expression
+        Whether the text means any time; looked at only where ``time`` is NULL.
+    written : ibis column
+        The text.
+    expected : str
+        The beginning of the message for what is not readable; the text follows.
+    """
+    said = written.fill_null("")
+    return [
+        Rule(
+            "timestamp_out_of_range",
+            time.isnull().ifelse(readable, False),
+            f"the time is not from {FIRST.year} to {LAST.year - 1}: " + said,
+        ),
+        Rule("bad_timestamp", time.isnull(), expected + said),
+    ]
+
+
+_severities: ContextVar[Mapping[str, Severity] | None] = ContextVar("severities", default=None)
+
+
+@contextmanager
+def changed_severities(severities: Mapping[str, Severity]) -> Iterator[None]:
+    """Within the block :func:`with_rules` gives rules of these names another severity."""
+    before = _severities.set(severities)
+    try:
+        yield
+    finally:
+        _severities.reset(before)
+
+
 def with_rules(events: ir.Table, rules: Sequence[Rule]) -> ir.Table:
-    """Add ``reject_rule`` and ``reject_message``: of the first rule whose condition holds, else NULL."""
+    """Add ``reject_rule`` and ``reject_message``: of the first rule that rejects and is broken, else NULL.
+
+    If any rule only warns, there is also ``warned_rules``: the names of those that are broken, each with a space after
+    it.
+    """
     import ibis
 
-    text = ibis.null(str)
-    return events.mutate(
-        reject_rule=ibis.cases(*((broken, ibis.literal(rule)) for broken, rule, _ in rules), else_=text),
-        reject_message=ibis.cases(*((broken, message) for broken, _, message in rules), else_=text),
-    )
+    changed = _severities.get() or {}
+    by_severity: dict[Severity, list[Rule]] = {"reject": [], "warn": [], "off": []}
+    for rule in rules:
+        by_severity[changed.get(rule.name, rule.severity)].append(rule)
+    text, rejecting = ibis.null(str), by_severity["reject"]
+    columns: dict[str, Any] = {"reject_rule": text, "reject_message": text}
+    if rejecting:
+        broken = [rule.broken(events) for rule in rejecting]
+        names = (ibis.literal(rule.name) for rule in rejecting)
+        messages = (rule.said(events) for rule in rejecting)
+        columns["reject_rule"] = ibis.cases(*zip(broken, names, strict=True), else_=text)
+        columns["reject_message"] = ibis.cases(*zip(broken, messages, strict=True), else_=text)
+    if by_severity["warn"]:
+        columns["warned_rules"] = warned(events, by_severity["warn"])
+    return events.mutate(**columns)
+
+
+def warned(events: ir.Table, rules: Sequence[Rule]) -> ir.StringValue:
+    """The names of those rules that are broken, each with a space after it."""
+    import ibis
+
+    names: Any = ibis.literal("")
+    for rule in rules:
+        names = names + rule.broken(events).ifelse(rule.name + " ", "")
+    return names

@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ecom_analytics.protocols import Engine, RawFile
+from ecom_analytics.rules import Rule
 from ecom_analytics.source_formats.common import (
     ORIGIN,
-    Rule,
     confidence,
     header_of,
     number_rules,
     plausible,
     rounded,
+    time_rules,
     with_rules,
 )
 
@@ -166,18 +167,18 @@ class Ga4:
             raw_no_items=raw.items_text.notnull() & (raw.items_text != "[]") & raw.source_item.isnull(),
         )
         rules: list[Rule] = [
-            (
-                events.event_ts.isnull(),
-                "bad_timestamp",
-                "event_timestamp is not in microseconds since 1970, from 1990 to 2099: "
-                + events.raw_time.fill_null(""),
+            *time_rules(
+                events.event_ts,
+                events.raw_time.re_search(_MICROS),
+                events.raw_time,
+                "event_timestamp is not in microseconds since 1970, from 1990 to 2099: ",
             ),
-            (events.raw_name.isnull(), "unknown_event_type", "event_name is empty"),
-            (events.visitor_id.isnull(), "missing_visitor_id", "there is neither user_pseudo_id nor user_id"),
-            (events.raw_no_items, "bad_json", "items is no list of objects"),
-            (
-                (events.event_type == "purchase") & events.transaction_id.isnull(),
+            Rule("unknown_event_type", events.raw_name.isnull(), "event_name is empty"),
+            Rule("missing_visitor_id", events.visitor_id.isnull(), "there is neither user_pseudo_id nor user_id"),
+            Rule("bad_json", events.raw_no_items, "items is no list of objects"),
+            Rule(
                 "missing_transaction_id",
+                (events.event_type == "purchase") & events.transaction_id.isnull(),
                 "a purchase without ecommerce.transaction_id",
             ),
             *number_rules(events, ["quantity", "unit_price", "order_tax", "order_shipping"]),

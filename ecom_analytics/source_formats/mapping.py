@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,7 +11,8 @@ from ecom_analytics.errors import ConfigError, InputError
 from ecom_analytics.events import EVENT_TYPES
 from ecom_analytics.protocols import Engine, Layout, RawFile
 from ecom_analytics.reading.sample import as_sample
-from ecom_analytics.source_formats.common import ORIGIN, Rule, number_rules, plausible, rounded, with_rules
+from ecom_analytics.rules import Rule
+from ecom_analytics.source_formats.common import ORIGIN, number_rules, plausible, rounded, time_rules, with_rules
 from ecom_analytics.source_formats.mapping_file import NEEDED, TYPES, Field, Spec, load, top_name
 from ecom_analytics.source_formats.mapping_times import time_of
 
@@ -116,10 +117,14 @@ class Mapped:
         columns["event_type"] = texts["event_type"].isin(EVENT_TYPES).ifelse(texts["event_type"], ibis.null(str))
         if spec.each:
             columns["source_item"] = raw.source_item
-        at = time_of(written, spec.time.format, spec.time.timezone, self._engine)
         kept = {f"raw_{name}": text for name, text in texts.items() if name in spec.required or TYPES[name] != "text"}
-        events = raw.select(*ORIGIN, event_ts=plausible(at), **columns, raw_event_ts=written, **kept)
-        return with_rules(events, _rules(events, spec)).drop("raw_event_ts", *kept)
+        events = raw.select(*ORIGIN, event_ts=plausible(self._time(written)), **columns, raw_event_ts=written, **kept)
+        return with_rules(events, _rules(events, spec, self._time)).drop("raw_event_ts", *kept)
+
+    def _time(self, text: ir.StringColumn) -> ir.TimestampColumn:
+        assert self._engine is not None
+        time = self._mapping.time
+        return time_of(text, time.format, time.timezone, self._engine)
 
     @property
     def _mapping(self) -> Spec:
@@ -130,26 +135,27 @@ class Mapped:
         return self._spec
 
 
-def _rules(events: ir.Table, spec: Spec) -> list[Rule]:
+def _rules(events: ir.Table, spec: Spec, time: Callable[[ir.StringColumn], ir.TimestampColumn]) -> list[Rule]:
     zone = "" if spec.time.timezone == "UTC" else f" in {spec.time.timezone}"
     rules: list[Rule] = [
-        (
-            events.event_ts.isnull(),
-            "bad_timestamp",
-            f"no time from 1990 to 2099 as {spec.time.format}{zone}: " + events.raw_event_ts.fill_null(""),
+        *time_rules(
+            events.event_ts,
+            time(events.raw_event_ts).notnull(),
+            events.raw_event_ts,
+            f"no time from 1990 to 2099 as {spec.time.format}{zone}: ",
         ),
-        (
-            events.event_type.isnull(),
+        Rule(
             "unknown_event_type",
+            events.event_type.isnull(),
             f"event_type is none of {', '.join(EVENT_TYPES)}: " + events.raw_event_type.fill_null(""),
         ),
     ]
     needed = [name for name in spec.required if name != "event_type"]
-    rules += [(events[f"raw_{name}"].isnull(), f"missing_{name}", f"{name} is empty") for name in needed]
+    rules += [Rule(f"missing_{name}", events[f"raw_{name}"].isnull(), f"{name} is empty") for name in needed]
     if "source_item" in spec.columns:
         text = events.raw_source_item
         broken = text.notnull() & events.source_item.isnull()
-        rules.append((broken, "bad_number", "source_item is not a whole number from 1: " + text))
+        rules.append(Rule("bad_number", broken, "source_item is not a whole number from 1: " + text))
     return rules + number_rules(events, [name for name in spec.columns if TYPES[name] == "decimal"])
 
 

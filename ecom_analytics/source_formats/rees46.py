@@ -11,18 +11,19 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from ecom_analytics.protocols import Engine, RawFile
+from ecom_analytics.rules import Rule
 from ecom_analytics.source_formats.common import (
     CLOCK,
     DAY,
     FIRST,
     LAST,
     ORIGIN,
-    Rule,
     confidence,
     header_of,
     number_rules,
     plausible,
     rounded,
+    time_rules,
     with_rules,
 )
 
@@ -92,11 +93,10 @@ class Rees46:
         import ibis
 
         assert self._engine is not None, "read() comes first"
-        time = raw.event_time.re_search(_TIME).ifelse(raw.event_time.re_replace(" UTC$", ""), ibis.null(str))
         event_type = raw.event_type.cases(*_EVENTS.items(), else_=ibis.null(str))
         events = raw.select(
             *ORIGIN,
-            event_ts=plausible(self._engine.timestamp_from_text(time)),
+            event_ts=plausible(self._time(raw.event_time)),
             event_type=event_type,
             visitor_id=raw.user_id,
             product_id=raw.product_id,
@@ -110,19 +110,26 @@ class Rees46:
             raw_unit_price=raw.price,
         )
         rules: list[Rule] = [
-            (
-                events.event_ts.isnull(),
-                "bad_timestamp",
-                "event_time is no time such as 2019-11-01 00:00:00 UTC, from 1990 to 2099: "
-                + events.raw_event_time.fill_null(""),
+            *time_rules(
+                events.event_ts,
+                self._time(events.raw_event_time).notnull(),
+                events.raw_event_time,
+                "event_time is no time such as 2019-11-01 00:00:00 UTC, from 1990 to 2099: ",
             ),
-            (
-                events.event_type.isnull(),
+            Rule(
                 "unknown_event_type",
+                events.event_type.isnull(),
                 f"event_type is none of {', '.join(_EVENTS)}: " + events.raw_event_type.fill_null(""),
             ),
-            (events.visitor_id.isnull(), "missing_visitor_id", "user_id is empty"),
-            (events.product_id.isnull(), "missing_product_id", "product_id is empty"),
+            Rule("missing_visitor_id", events.visitor_id.isnull(), "user_id is empty"),
+            Rule("missing_product_id", events.product_id.isnull(), "product_id is empty"),
             *number_rules(events, ["unit_price"]),
         ]
         return with_rules(events, rules).drop("raw_event_time", "raw_event_type", "raw_unit_price")
+
+    def _time(self, text: ir.StringColumn) -> ir.TimestampColumn:
+        import ibis
+
+        assert self._engine is not None
+        written = text.re_search(_TIME).ifelse(text.re_replace(" UTC$", ""), ibis.null(str))
+        return self._engine.timestamp_from_text(written)

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from ecom_analytics.protocols import Engine, RawFile
-from ecom_analytics.source_formats.common import FIRST, LAST, ORIGIN, confidence, with_rules
+from ecom_analytics.rules import Rule
+from ecom_analytics.source_formats.common import FIRST, LAST, ORIGIN, confidence, time_rules, with_rules
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -70,21 +71,17 @@ class RetailRocket:
             raw_event=raw.event,
         )
         rules = [
-            (
-                events.event_ts.isnull(),
-                "bad_timestamp",
-                BAD_TIMESTAMP + events.raw_timestamp.fill_null(""),
-            ),
-            (
-                events.event_type.isnull(),
+            *time_rules(events.event_ts, events.raw_timestamp.re_search(MILLIS), events.raw_timestamp, BAD_TIMESTAMP),
+            Rule(
                 "unknown_event_type",
+                events.event_type.isnull(),
                 f"event is none of {', '.join(_EVENTS)}: " + events.raw_event.fill_null(""),
             ),
-            (events.visitor_id.isnull(), "missing_visitor_id", "visitorid is empty"),
-            (events.product_id.isnull(), "missing_product_id", "itemid is empty"),
-            (
-                (events.event_type == "purchase") & events.transaction_id.isnull(),
+            Rule("missing_visitor_id", events.visitor_id.isnull(), "visitorid is empty"),
+            Rule("missing_product_id", events.product_id.isnull(), "itemid is empty"),
+            Rule(
                 "missing_transaction_id",
+                (events.event_type == "purchase") & events.transaction_id.isnull(),
                 "a transaction without transactionid",
             ),
         ]

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ecom_analytics.protocols import Engine, RawFile
-from ecom_analytics.source_formats.common import ORIGIN, Rule, confidence, with_rules
+from ecom_analytics.rules import Rule
+from ecom_analytics.source_formats.common import ORIGIN, confidence, time_rules, with_rules
 from ecom_analytics.source_formats.retailrocket import BAD_TIMESTAMP, MILLIS, identifier, millis_of, time_of
 
 if TYPE_CHECKING:
@@ -79,17 +80,19 @@ class RetailRocketItems:
         )
         said = products.raw_value.fill_null("")
         rules: list[Rule] = [
-            (products.valid_from.isnull(), "bad_timestamp", BAD_TIMESTAMP + products.raw_timestamp.fill_null("")),
-            (products.product_id.isnull(), "missing_product_id", "itemid is empty"),
-            (products.raw_property.isnull(), "missing_property", "property is empty"),
-            (
-                (products.raw_property == "categoryid") & products.category.isnull(),
+            *time_rules(
+                products.valid_from, products.raw_timestamp.re_search(MILLIS), products.raw_timestamp, BAD_TIMESTAMP
+            ),
+            Rule("missing_product_id", products.product_id.isnull(), "itemid is empty"),
+            Rule("missing_property", products.raw_property.isnull(), "property is empty"),
+            Rule(
                 "missing_category",
+                (products.raw_property == "categoryid") & products.category.isnull(),
                 "the value of categoryid is empty",
             ),
-            (
-                (products.raw_property == "available") & products.available.isnull(),
+            Rule(
                 "bad_availability",
+                (products.raw_property == "available") & products.available.isnull(),
                 "available is neither 0 nor 1: " + said,
             ),
         ]
@@ -120,10 +123,10 @@ class RetailRocketCategories:
     def to_categories(self, raw: ir.Table) -> ir.Table:
         categories = raw.select(*ORIGIN, category_id=identifier(raw.categoryid), parent_id=identifier(raw.parentid))
         rules: list[Rule] = [
-            (categories.category_id.isnull(), "missing_category_id", "categoryid is empty"),
-            (
-                categories.category_id == categories.parent_id,
+            Rule("missing_category_id", categories.category_id.isnull(), "categoryid is empty"),
+            Rule(
                 "category_below_itself",
+                categories.category_id == categories.parent_id,
                 "a category is its own parent: " + categories.category_id.fill_null(""),
             ),
         ]

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ecom_analytics.protocols import Engine, RawFile
 from ecom_analytics.reading.sample import as_sample
+from ecom_analytics.rules import Rule
 from ecom_analytics.source_formats.common import (
     CLOCK,
     DAY,
     ORIGIN,
-    Rule,
     number_rules,
     plausible,
     rounded,
+    time_rules,
     with_rules,
 )
 
@@ -121,7 +122,6 @@ class Segment:
 
         assert self._engine is not None, "read() comes first"
         written = ibis.coalesce(raw.timestamp, raw.original_timestamp, raw.received_at)
-        time = written.re_search(_ISO).ifelse(_micros(written), ibis.null(str))
         name = raw.event.lower().re_replace("[ _]+", " ")
         event_type = (raw.type == "track").ifelse(name, ibis.null(str)).cases(*_EVENTS.items(), else_="other")
         of_cart = event_type.isin(_OF_CARTS)
@@ -132,7 +132,7 @@ class Segment:
         one = of_cart & (product.notnull() | whole_refund)
         events = raw.select(
             *ORIGIN,
-            event_ts=plausible(self._engine.timestamp_from_text(time)),
+            event_ts=plausible(self._time(written)),
             event_type=event_type,
             visitor_id=ibis.coalesce(raw.anonymous_id, raw.user_id),
             user_id=raw.user_id,
@@ -161,20 +161,27 @@ class Segment:
             raw_order_shipping=raw.shipping,
         )
         rules: list[Rule] = [
-            (
-                events.event_ts.isnull(),
-                "bad_timestamp",
-                "timestamp is no ISO 8601 time from 1990 to 2099: " + events.raw_time.fill_null(""),
+            *time_rules(
+                events.event_ts,
+                self._time(events.raw_time).notnull(),
+                events.raw_time,
+                "timestamp is no ISO 8601 time from 1990 to 2099: ",
             ),
-            (events.visitor_id.isnull(), "missing_visitor_id", "there is neither anonymousId nor userId"),
-            (
-                (events.event_type == "purchase") & events.transaction_id.isnull(),
+            Rule("missing_visitor_id", events.visitor_id.isnull(), "there is neither anonymousId nor userId"),
+            Rule(
                 "missing_transaction_id",
+                (events.event_type == "purchase") & events.transaction_id.isnull(),
                 "Order Completed without properties.order_id",
             ),
             *number_rules(events, ["quantity", "unit_price", *_MONEY]),
         ]
         return with_rules(events, rules).drop([name for name in events.columns if name.startswith("raw_")])
+
+    def _time(self, text: ir.StringColumn) -> ir.TimestampColumn:
+        import ibis
+
+        assert self._engine is not None
+        return self._engine.timestamp_from_text(text.re_search(_ISO).ifelse(_micros(text), ibis.null(str)))
 
 
 def _is_call(call: dict[str, Any]) -> bool:

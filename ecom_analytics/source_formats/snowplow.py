@@ -9,16 +9,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from ecom_analytics.protocols import Engine, RawFile
+from ecom_analytics.rules import Rule
 from ecom_analytics.source_formats.common import (
     CLOCK,
     DAY,
     ORIGIN,
-    Rule,
     confidence,
     header_of,
     number_rules,
     plausible,
     rounded,
+    time_rules,
     with_rules,
 )
 
@@ -157,7 +158,6 @@ class Snowplow:
         assert self._engine is not None, "read() comes first"
         none = ibis.null(str)
         written = ibis.coalesce(raw.derived_tstamp, raw.collector_tstamp)
-        time = written.re_search(_TIME).ifelse(written.re_replace(" ?UTC$", "Z"), none)
         action = ibis.coalesce(raw.action_type, raw.listed_action_type)
         searched = (raw.event_name == "site_search").ifelse("search", "other")
         event_type = ibis.coalesce(action.cases(*_ACTIONS.items(), else_=none), searched)
@@ -175,7 +175,7 @@ class Snowplow:
         device = ibis.coalesce(raw.dvce_type, raw.agent_device, raw.agent_device_class)
         events = raw.select(
             *ORIGIN,
-            event_ts=plausible(self._engine.timestamp_from_text(time)),
+            event_ts=plausible(self._time(written)),
             event_type=event_type,
             visitor_id=ibis.coalesce(raw.domain_userid, raw.session_user, raw.session_user_id, raw.network_userid),
             user_id=ibis.coalesce(raw.user_id, raw.shop_user_id),
@@ -210,24 +210,31 @@ class Snowplow:
             raw_no_products=raw.products_text.notnull() & raw.source_item.isnull(),
         )
         rules: list[Rule] = [
-            (
-                events.event_ts.isnull(),
-                "bad_timestamp",
-                "derived_tstamp or collector_tstamp is no time such as 2022-12-22 13:25:47.677, from 1990 to 2099: "
-                + events.raw_time.fill_null(""),
+            *time_rules(
+                events.event_ts,
+                self._time(events.raw_time).notnull(),
+                events.raw_time,
+                "derived_tstamp or collector_tstamp is no time such as 2022-12-22 13:25:47.677, from 1990 to 2099: ",
             ),
-            (
-                events.visitor_id.isnull(),
+            Rule(
                 "missing_visitor_id",
+                events.visitor_id.isnull(),
                 "there is no domain_userid, network_userid or user of a mobile session",
             ),
-            (events.raw_no_action, "bad_json", "the e-commerce action is no JSON with a type"),
-            (events.raw_no_products, "bad_json", "the product context is no JSON list of products"),
-            (
-                (events.event_type == "purchase") & events.transaction_id.isnull(),
+            Rule("bad_json", events.raw_no_action, "the e-commerce action is no JSON with a type"),
+            Rule("bad_json", events.raw_no_products, "the product context is no JSON list of products"),
+            Rule(
                 "missing_transaction_id",
+                (events.event_type == "purchase") & events.transaction_id.isnull(),
                 "a transaction without a transaction context that has a transaction_id",
             ),
             *number_rules(events, ["quantity", "unit_price", *_MONEY]),
         ]
         return with_rules(events, rules).drop([name for name in events.columns if name.startswith("raw_")])
+
+    def _time(self, text: ir.StringColumn) -> ir.TimestampColumn:
+        import ibis
+
+        assert self._engine is not None
+        written = text.re_search(_TIME).ifelse(text.re_replace(" ?UTC$", "Z"), ibis.null(str))
+        return self._engine.timestamp_from_text(written)

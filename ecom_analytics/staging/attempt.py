@@ -14,11 +14,13 @@ from ecom_analytics.errors import AccountingError, BusyError
 from ecom_analytics.lake import STAGED, Batch, StagedFile
 from ecom_analytics.progress import Progress, Watcher
 from ecom_analytics.protocols import RawFile, SourceFormat
+from ecom_analytics.source_formats.rule_set import RuleSet
 from ecom_analytics.staging.formats import format_key, formats_of, read_with
 from ecom_analytics.staging.replaced import Key, Replaced, with_stage
 from ecom_analytics.staging.state import ALL, Account, State, account, open_tables, properties, version_of
 from ecom_analytics.staging.suppress import drop_suppressed
 from ecom_analytics.staging.tables import STAGE, commit, create_table, files_of, open_table, schema
+from ecom_analytics.staging.tally import check_rejected, warned_by_batch
 from ecom_analytics.suppression import Suppressed
 
 if TYPE_CHECKING:
@@ -92,6 +94,8 @@ class Attempt:
             self._rejects.add_broken(engine, list(self._files.values()), self._settings.max_record_lines)
             self._catalogue = self._stage_catalogue(engine)
             self._rejects.close()
+            self._check_rejected(engine)
+            self._warned = warned_by_batch(engine) if self._warns else {}
             self._carried = self._replaced.carry_on(self._workshop, self._stage_id)
             touched = {
                 day.isoformat(): rows
@@ -127,6 +131,16 @@ class Attempt:
             judged = judge.judge(touched)
             self._validate(engine, judged)
             return judged
+
+    def _check_rejected(self, engine: DuckDBEngine) -> None:
+        again = self._replaced.keys
+        first_time = [
+            batch
+            for batch in self._new
+            if (batch.source, batch.batch_id) not in again and "replaces" not in batch.details
+        ]
+        names = {(batch.source, batch.batch_id): batch.name for batch in first_time}
+        check_rejected(self._settings, names, engine.reading.counts, self._rejects)
 
     def _fetch(self) -> None:
         """Find the bytes of the new batches, on this machine."""
@@ -166,6 +180,10 @@ class Attempt:
         kinds = sql_types() | {"event_ts": "TIMESTAMP"}
         parsed = {name: kinds[name] for name in columns} | {"event_date": "DATE"}
         parsed |= {"reject_rule": "VARCHAR", "reject_message": "VARCHAR"}
+        rules = {name: RuleSet(self._settings, kind.name) for name, kind in self._formats.items()}
+        self._warns = any(rule_set.warns for rule_set in rules.values())
+        if self._warns:
+            parsed["warned_rules"] = "VARCHAR"
         engine.execute(f"CREATE TABLE parsed ({', '.join(f'{name} {kind}' for name, kind in parsed.items())})")
         engine.reading.on_bad = self._rejects.add_bad
         total, done = sum(batch.bytes for batch in self._new), 0
@@ -182,7 +200,7 @@ class Attempt:
                 continue
             raw = source_format.read(engine, files)
             try:
-                events = source_format.to_events(raw)
+                events = rules[name].to_events(source_format, raw)
                 events = events.mutate(event_date=engine.local_date(events.event_ts, self._settings.timezone))
                 engine.execute(f"INSERT INTO parsed BY NAME {engine.backend.compile(events)}")
             finally:  # Pandera is there by now; what is wrong with the columns may be why reading failed
@@ -315,6 +333,7 @@ class Attempt:
         for batch in self._new:
             first, last = self._days.get((batch.source, batch.batch_id), (None, None))
             rules: Mapping[str, int] = self._rejects.by_batch.get((batch.source, batch.batch_id), {})
+            warned: Mapping[str, int] = self._warned.get((batch.source, batch.batch_id), {})
             rows.append(
                 {
                     "source": batch.source,
@@ -327,6 +346,7 @@ class Attempt:
                     "blank": self._blank(batch),
                     "erased": self._erased(batch),
                     "rejected_by_rule": json.dumps(rules, sort_keys=True),
+                    "warned_by_rule": json.dumps(warned, sort_keys=True),
                     "read_with": read_with(batch, self._settings),
                     "first_day": first,
                     "last_day": last,

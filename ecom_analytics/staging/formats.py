@@ -7,9 +7,11 @@ import json
 from collections.abc import Iterable, Sequence
 
 from ecom_analytics import plugins
+from ecom_analytics.catalogue import EVENTS, kind_of
 from ecom_analytics.config import Settings
 from ecom_analytics.lake import Batch
 from ecom_analytics.protocols import SourceFormat
+from ecom_analytics.source_formats.rule_set import rules_key
 
 
 def format_key(batch: Batch) -> str:
@@ -55,9 +57,11 @@ def read_with(batch: Batch, settings: Settings) -> str:
 
 
 def reading(settings: Settings, source: str, source_format: str) -> str:
-    """A hash of what the rows of all batches of a source and a format depend on: the format's version and settings."""
+    """A hash of what the rows of all batches of a source and a format depend on: version, rules, settings."""
     kind = plugins.load("source_formats", source_format)
-    return _hash({"version": getattr(kind, "version", "1"), "max_record_lines": settings.max_record_lines})
+    depends = {"version": getattr(kind, "version", "1"), "max_record_lines": settings.max_record_lines}
+    rules = rules_key(settings, source, source_format) if kind_of(kind) == EVENTS else ""
+    return _hash(depends | ({"rules": rules} if rules else {}))
 
 
 def _hash(value: object) -> str:

@@ -283,4 +283,5 @@ def _report(
         stage_id=stage_id,
         seconds=time.perf_counter() - started,
         rejected_by_rule=checked.rejected_by_rule,
+        warned_by_rule=checked.warned_by_rule,
     )

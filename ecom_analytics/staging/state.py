@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ecom_analytics.catalogue import CATALOGUE
 from ecom_analytics.config import Settings
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
 
-RULE_VERSION = "2"
+RULE_VERSION = "3"
 """Goes up when staging the same bytes would give other rows."""
 
 
@@ -42,6 +42,7 @@ class Account:
     blank: int = 0
     erased: int = 0
     rejected_by_rule: dict[str, int] = field(default_factory=dict)
+    warned_by_rule: dict[str, int] = field(default_factory=dict)
 
     @property
     def answered(self) -> int:
@@ -129,7 +130,7 @@ def load(place: Place) -> State:
         if name == "batches":
             first = max((file.stage_id for file in files if file.path.endswith(ALL)), default="")
             kept[name] = [file for file in files if file.stage_id >= first]
-            batches = _rows(place, name, kept[name])
+            batches = rows_of(place, name, kept[name])
             stages = set(batches["stage_id"].to_pylist())
         else:
             kept[name] = [file for file in files if file.stage_id in stages]
@@ -202,7 +203,7 @@ class Counted:
         return self._known[str(stage_id)]
 
 
-def _rows(place: Place, name: str, files: list[StagedFile], columns: list[str] | None = None) -> pa.Table:
+def rows_of(place: Place, name: str, files: list[StagedFile], columns: list[str] | None = None) -> pa.Table:
     """All rows of files of a staged table."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -229,15 +230,16 @@ def account(state: State) -> Account:
         blank=total("blank"),
         erased=total("erased"),
         rejected_by_rule=by_rule(state.batches),
+        warned_by_rule=by_rule(state.batches, "warned_by_rule"),
     )
 
 
-def by_rule(batches: pa.Table) -> dict[str, int]:
-    """How many records of these batches broke each rule, as the column ``rejected_by_rule`` says."""
+def by_rule(batches: pa.Table, column: str = "rejected_by_rule") -> dict[str, int]:
+    """How many records of these batches broke each rule, as this column says."""
     import pyarrow.compute as pc
 
     total: Counter[str] = Counter()
-    for row in pc.value_counts(batches["rejected_by_rule"]).to_pylist():
+    for row in pc.value_counts(batches[column]).to_pylist():
         counts: Mapping[str, int] = json.loads(row["values"])
         for rule, count in counts.items():
             total[rule] += count * row["counts"]
@@ -280,36 +282,3 @@ def local_files(settings: Settings, staged: Snapshot, table: str = "events") -> 
     folder = place.table(table)
     with place.hold():
         yield place.paths([f"{table}{file.removeprefix(folder)}" for file in files])
-
-
-def rejected(
-    settings: Settings | None = None, *, limit: int = 100, rule: str | None = None
-) -> tuple[int, list[dict[str, Any]]]:
-    """Rejected records, with the name of the file that each was in.
-
-    Parameters
-    ----------
-    settings : Settings, optional
-    limit : int
-        How many to give, at most; the first ones by source, file and line.
-    rule : str, optional
-        Only those that broke this rule.
-
-    Returns
-    -------
-    (int, list of dict)
-        How many there are in all, and the first of them: ``name``, ``source``, ``batch_id``, ``source_line``,
-        ``rule``, ``message`` and ``raw_text``.
-    """
-    import pyarrow.compute as pc
-
-    place = open_place(settings or Settings())
-    with place.hold():
-        state = load(place)
-        rows = _rows(place, "rejected", state.rejected).drop_columns(["stage_id"])
-    if rule is not None:
-        rows = rows.filter(pc.equal(rows["rule"], rule))
-    names = {row["batch_id"]: row["name"] for row in state.batches.select(["batch_id", "name"]).to_pylist()}
-    order = [("source", "ascending"), ("batch_id", "ascending"), ("source_line", "ascending")]
-    first = rows.sort_by(order).slice(0, limit).to_pylist()
-    return rows.num_rows, [{"name": names[row["batch_id"]], **row} for row in first]

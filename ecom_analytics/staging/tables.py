@@ -60,7 +60,8 @@ def schema(table: str) -> pa.Schema:
     else:
         names = {"source": text, "batch_id": text, "source_format": text, "name": text, "bytes": integer,
                  "records": integer, "rejected": integer, "blank": integer, "erased": integer,
-                 "rejected_by_rule": text, "read_with": text, "first_day": pa.date32(), "last_day": pa.date32(),
+                 "rejected_by_rule": text, "warned_by_rule": text, "read_with": text,
+                 "first_day": pa.date32(), "last_day": pa.date32(),
                  "stage_id": text, "staged_at": pa.timestamp("us", tz="UTC")}  # fmt: skip
     return pa.schema([pa.field(name, kind, nullable=name in NULLABLE) for name, kind in names.items()])
 

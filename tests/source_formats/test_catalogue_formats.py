@@ -127,7 +127,7 @@ def test_item_properties_are_kept_as_they_are(settings: Settings) -> None:
     ("row", "rule"),
     [
         ("soon,1,categoryid,5", "bad_timestamp"),
-        ("1435460400,1,categoryid,5", "bad_timestamp"),  # seconds: 1970
+        ("1435460400,1,categoryid,5", "timestamp_out_of_range"),  # seconds: 1970
         ("1435460400000,,categoryid,5", "missing_product_id"),
         ("1435460400000,1,,5", "missing_property"),
         ("1435460400000,1,categoryid,", "missing_category"),

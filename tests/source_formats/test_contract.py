@@ -72,7 +72,7 @@ class TestGa4(BuiltIn):
     )
     bad = {  # noqa: RUF012
         good.replace(b'[{"item_id": "p"}, {"item_id": "q"}]', b"[]").replace(b'"t"', b'""'): "missing_transaction_id",
-        good.replace(b"1767607200000000", b"1767607200").replace(b'{"item_id": "p"}, ', b""): "bad_timestamp",
+        good.replace(b"1767607200000000", b"1767607200").replace(b'{"item_id": "p"}, ', b""): "timestamp_out_of_range",
     }
 
 

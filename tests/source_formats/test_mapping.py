@@ -65,8 +65,8 @@ def staged(settings: Settings) -> list[dict[str, Any]]:
     [
         (";u1;c1;p1;look;1;2;1,5;", "bad_timestamp"),
         ("2026-02-30T10:00:00Z;u1;c1;p1;look;1;2;1,5;", "bad_timestamp"),
-        ("1989-12-31T23:59:59Z;u1;c1;p1;look;1;2;1,5;", "bad_timestamp"),
-        ("2100-01-01T00:00:00Z;u1;c1;p1;look;1;2;1,5;", "bad_timestamp"),
+        ("1989-12-31T23:59:59Z;u1;c1;p1;look;1;2;1,5;", "timestamp_out_of_range"),
+        ("2100-01-01T00:00:00Z;u1;c1;p1;look;1;2;1,5;", "timestamp_out_of_range"),
         ("2026-01-05T10:00:00Z;u1;c1;p1;gaze;1;2;1,5;", "unknown_event_type"),
         ("2026-01-05T10:00:00Z;u1;c1;p1;;1;2;1,5;", "unknown_event_type"),
         ("2026-01-05T10:00:00Z;;;p1;look;1;2;1,5;", "missing_visitor_id"),

@@ -42,7 +42,7 @@ def test_each_column_has_its_meaning(settings: Settings) -> None:
     [
         (GOOD.replace("2019-11-01 00", "2019-11-31 00"), "bad_timestamp"),
         (GOOD.replace("2019-11-01 00:00:00 UTC", "2019-11-01"), "bad_timestamp"),
-        (GOOD.replace("2019", "1970"), "bad_timestamp"),
+        (GOOD.replace("2019", "1970"), "timestamp_out_of_range"),
         (GOOD.replace(",view,", ",look,"), "unknown_event_type"),
         (GOOD.replace(",view,", ",,"), "unknown_event_type"),
         (GOOD.replace(",520088904,", ",,"), "missing_visitor_id"),

@@ -24,8 +24,8 @@ GOOD_SHOP = "2026-01-05T10:00:00Z,view,v1,p1,1,9.99"
         ("-5,257597,view,355908,", "bad_timestamp"),
         ("soon,257597,view,355908,", "bad_timestamp"),
         ("14332213321171433221332117,257597,view,355908,", "bad_timestamp"),
-        ("1433221332,257597,view,355908,", "bad_timestamp"),  # seconds: 1970
-        ("4102444800000,257597,view,355908,", "bad_timestamp"),  # 2100
+        ("1433221332,257597,view,355908,", "timestamp_out_of_range"),  # seconds: 1970
+        ("4102444800000,257597,view,355908,", "timestamp_out_of_range"),  # 2100
         ("1433221332117,,view,355908,", "missing_visitor_id"),
         ("1433221332117,257597,viewed,355908,", "unknown_event_type"),
         ("1433221332117,257597,,355908,", "unknown_event_type"),
@@ -68,8 +68,8 @@ def test_retailrocket_keeps_ids_exactly(settings: Settings) -> None:
         ("2026-01-05,view,v1,p1,1,9.99", "bad_timestamp"),
         ("2026-02-30T10:00:00Z,view,v1,p1,1,9.99", "bad_timestamp"),
         ("2026-01-05T25:00:00Z,view,v1,p1,1,9.99", "bad_timestamp"),
-        ("1989-12-31T23:59:59Z,view,v1,p1,1,9.99", "bad_timestamp"),
-        ("2100-01-01T00:00:00Z,view,v1,p1,1,9.99", "bad_timestamp"),
+        ("1989-12-31T23:59:59Z,view,v1,p1,1,9.99", "timestamp_out_of_range"),
+        ("2100-01-01T00:00:00Z,view,v1,p1,1,9.99", "timestamp_out_of_range"),
         ("2026-01-05T10:00:00Z,look,v1,p1,1,9.99", "unknown_event_type"),
         ("2026-01-05T10:00:00Z,view,,p1,1,9.99", "missing_visitor_id"),
         ("2026-01-05T10:00:00Z,view,v1,p1,one,9.99", "bad_number"),

@@ -142,7 +142,7 @@ BROKEN = [
     (event("1", derived_tstamp="yesterday"), "bad_timestamp"),
     (event("2", derived_tstamp=None, collector_tstamp=None), "bad_timestamp"),
     (event("3", derived_tstamp="2022-02-30 10:00:00"), "bad_timestamp"),
-    (event("4", derived_tstamp="1970-01-01 00:00:00"), "bad_timestamp"),
+    (event("4", derived_tstamp="1970-01-01 00:00:00"), "timestamp_out_of_range"),
     (event("5", domain_userid=None, network_userid=None), "missing_visitor_id"),
     (event("6") | {ACTION: "{"}, "bad_json"),
     (event("7") | {ACTION: '{"name": "x"}'}, "bad_json"),
