@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -73,18 +74,40 @@ class Dirt:
 
     def used_again(self, text: bytes, later: int) -> tuple[Fault, Fault]:
         """A view and a purchase by a visitor of its own, with the product and the transaction id of ``text``."""
-        shape, layout, turn = self._shape, self._shape.layout, self._made["again"]
-        self._made["again"] += 1
-        fields = text.split(b",")
-        fields[self._at[layout.visitor]] = shape.visitor(turn)
-        for name in layout.of_person:
-            fields[self._at[name]] = b""
+        shape, layout, turn = self._shape, self._shape.layout, self._made["visitors"]
+        fields = self._of_own_visitor(text)
         view = list(fields)
         for row, at, event_id in ((view, later - VIEW_BEFORE, b"v%015d"), (fields, later, b"x%015d")):
             row[self._at[layout.time]] = shape.time(at)
             if layout.event_id is not None:
                 row[self._at[layout.event_id]] = event_id % turn
-        view[self._at[layout.event]] = shape.types[shape.view].encode()
-        for name in (layout.order, *layout.of_purchase):
-            view[self._at[name]] = b""
+        self._make_view(view)
         return Fault(b",".join(view)), Fault(b",".join(fields), "duplicated_transactions")
+
+    def bot(self, text: bytes, times: Sequence[int]) -> Iterator[Fault]:
+        """Views at these times by a visitor of its own, with the product of ``text``; the first one is the fault."""
+        shape, layout, turn = self._shape, self._shape.layout, self._made["visitors"]
+        fields = self._of_own_visitor(text)
+        self._make_view(fields)
+        visitor = fields[self._at[layout.visitor]].decode()
+        for number, at in enumerate(times):
+            fields[self._at[layout.time]] = shape.time(at)
+            if layout.event_id is not None:
+                fields[self._at[layout.event_id]] = b"b%06d%09d" % (turn, number)
+            facts = {"visitor_id": visitor, "events": len(times)}
+            yield Fault(b",".join(fields)) if number else Fault(b",".join(fields), "bots", facts)
+
+    def _of_own_visitor(self, text: bytes) -> list[bytes]:
+        layout = self._shape.layout
+        fields = text.split(b",")
+        fields[self._at[layout.visitor]] = self._shape.visitor(self._made["visitors"])
+        self._made["visitors"] += 1
+        for name in layout.of_person:
+            fields[self._at[name]] = b""
+        return fields
+
+    def _make_view(self, fields: list[bytes]) -> None:
+        layout = self._shape.layout
+        fields[self._at[layout.event]] = self._shape.types[self._shape.view].encode()
+        for name in (layout.order, *layout.of_purchase):
+            fields[self._at[name]] = b""

@@ -41,11 +41,14 @@ and else out of its first half. All others are rows added:
 - ``unknown_events``: an event type that there is not;
 - ``blank_lines``.
 """
-KINDS = tuple(DEFAULT)
+KINDS = (*DEFAULT, "bots")
+"""All kinds. ``bots``, which ``faults=True`` leaves out, are visitors of their own that view a product every ten
+seconds for twelve and a half hours: 4,501 lines each, of which the ledger lists the first one."""
 
 _HOUR_MS = 3_600_000
 _SOONEST, _LATEST = 2 * _HOUR_MS, 60 * _HOUR_MS
 """When a transaction id is used again."""
+_BOT_MS, _BOT_EVENTS = 10_000, 4_501
 _INSERT, _MARK, _REMOVE = range(3)
 
 
@@ -187,6 +190,9 @@ class Injector:
             place = Place()
             todo.append((victim, _MARK, place))
             self._use_again(int(rows["ts"][victim]), lines.text(victim), place)
+        if count and self._left("bots"):
+            for victim in rng.choice(count, self._left("bots")):
+                self._let_bot_loose(lines.text(victim))
         for kind in ("bad_timestamps", "missing_ids", "ragged_lines", "bad_bytes", "unknown_events", "blank_lines"):
             for victim in self._victims(kind, number, places, again=True):
                 insert(Fault(self._dirt.broken(kind, lines.text(victim)), kind))
@@ -236,6 +242,12 @@ class Injector:
         view, purchase = self._dirt.used_again(text, later)
         purchase.facts = {"transaction_id": self._dirt.order(text).decode(), "of_line": place, "view_line": view.place}
         self._timed += [(later - VIEW_BEFORE, view), (later, purchase)]
+
+    def _let_bot_loose(self, text: bytes) -> None:
+        self.injected["bots"] += 1
+        first = int(self._rng.integers(self._plan.start, self._plan.end - _BOT_MS * _BOT_EVENTS))
+        times = range(first, first + _BOT_MS * _BOT_EVENTS, _BOT_MS)
+        self._timed += zip(times, self._dirt.bot(text, times), strict=True)
 
     def _timely(self, number: int, rows: Rows) -> list[tuple[int, int, Fault | Place]]:
         """The lines whose time has come, at their place in time."""

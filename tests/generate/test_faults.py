@@ -38,6 +38,14 @@ class File:
         names = ["timestamp" if name == "event_ts" else name.replace("_", "") for name in self.columns]
         return dict(zip(names, self.lines[line - 1].decode().split(","), strict=True))
 
+    def visitor(self, line: bytes) -> str | None:
+        """The visitor of a good line."""
+        return (
+            line.decode().split(",")[1 if self.like == "retailrocket" else 2]
+            if line and not self.wrong_with(line)
+            else None
+        )
+
     def time(self, line: int) -> int:
         text = self.fields(line)["timestamp"]
         return int(text) if text.isdigit() else round(datetime.fromisoformat(text).timestamp() * 1000)
@@ -75,7 +83,13 @@ def made(folder: Path, like: Any, **arguments: Any) -> File:
 
 @pytest.fixture(scope="module", params=["retailrocket", "shop"])
 def dirty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> File:
-    return made(tmp_path_factory.mktemp("dirty"), request.param, events=6_000, days=12, faults=dict.fromkeys(KINDS, 8))
+    return made(
+        tmp_path_factory.mktemp("dirty"),
+        request.param,
+        events=6_000,
+        days=12,
+        faults=dict.fromkeys(DEFAULT, 8) | {"bots": 1},
+    )
 
 
 @settings(max_examples=20, deadline=None)
@@ -86,7 +100,7 @@ def dirty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     cut=st.sampled_from([plan.CHUNK_VIEWS, 100]),
     seed=st.integers(0, 3),
     faults=st.fixed_dictionaries(
-        {kind: st.integers(1, 2 if kind == "duplicated_transactions" else 40) for kind in KINDS}
+        {kind: st.integers(1, 2 if kind in {"duplicated_transactions", "bots"} else 40) for kind in KINDS}
     ),
 )
 def test_the_ledger_is_true_and_the_other_lines_are_untouched(
@@ -111,7 +125,8 @@ def test_the_ledger_is_true_and_the_other_lines_are_untouched(
         assert file.lines[entry["line"] - 1].decode("utf-8", errors="backslashreplace") == entry["text"]
     # without what the ledger lists, the file is the clean one, less the late lines
     added = {*numbers, *(entry["view_line"] for entry in file.of_kind("duplicated_transactions"))}
-    rest = [line for number, line in enumerate(file.lines, 1) if number not in added]
+    bots = {entry["visitor_id"] for entry in file.of_kind("bots")}
+    rest = [line for number, line in enumerate(file.lines, 1) if number not in added and file.visitor(line) not in bots]
     late = [file.lines[entry["line"] - 1] for entry in file.of_kind("late_events")]
     clean = (folder / "clean.csv").read_bytes().split(b"\n")[:-1]
     assert Counter(rest) + Counter(late) == Counter(clean)
@@ -166,6 +181,17 @@ def test_a_transaction_id_is_used_again_by_a_new_visitor_hours_later_after_a_vie
         if dirty.like == "shop":
             assert (view["quantity"], view["ordertax"], again["userid"], again["sourcesessionid"]) == ("", "", "", "")
             assert len({row["sourceeventid"] for row in (again, view, first)}) == 3
+
+
+def test_a_bot_is_a_visitor_of_its_own_that_never_pauses(dirty: File) -> None:
+    [bot] = dirty.of_kind("bots")
+    lines = [number for number, line in enumerate(dirty.lines, 1) if dirty.visitor(line) == bot["visitor_id"]]
+    times = [dirty.time(number) for number in lines]
+    assert (len(lines), lines[0]) == (bot["events"], bot["line"]) == (4_501, bot["line"])
+    assert times == [*range(times[0], times[0] + 45_010_000, 10_000)]
+    assert {dirty.fields(number)["transactionid"] for number in lines} == {""}
+    if dirty.like == "shop":
+        assert len({dirty.fields(number)["sourceeventid"] for number in lines}) == 4_501
 
 
 def test_late_events_lie_at_the_end_days_after_their_time(dirty: File) -> None:
