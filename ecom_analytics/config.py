@@ -81,6 +81,25 @@ class Settings(BaseSettings):
     conflict_window_minutes: float = Field(
         60, gt=0, description="Purchases with one transaction id further apart than this are reported as a conflict."
     )
+    bot_events_per_minute: int = Field(
+        60,
+        ge=0,
+        description="A visitor with more events than this in any 60 seconds is flagged as a bot. 0: no such rule.",
+    )
+    bot_events_per_day: int = Field(
+        2_000,
+        ge=0,
+        description="A visitor with more events than this on a day of the store is flagged as a bot. 0: no such rule.",
+    )
+    bot_hours_without_pause: float = Field(
+        12,
+        ge=0,
+        le=8_760,
+        description="A visitor that goes on for so long without a pause is flagged. 0: no such rule.",
+    )
+    bot_pause_seconds: float = Field(
+        300, gt=0, le=86_400, description="A longer gap than this between two events of a visitor is a pause."
+    )
     max_record_lines: int = Field(100, ge=1, le=100_000, description="Lines that one quoted CSV field may span.")
 
     rules: tuple[RuleSettings, ...] = Field(

@@ -53,10 +53,16 @@ def fingerprint(settings: Settings) -> str:
 
 def variables(settings: Settings) -> dict[str, Any]:
     """The project's variables."""
-    return {
-        "timezone": settings.timezone,
-        "conflict_window_minutes": settings.conflict_window_minutes,
-    }
+    names = [
+        "timezone",
+        "session_timeout_minutes",
+        "conflict_window_minutes",
+        "bot_events_per_minute",
+        "bot_events_per_day",
+        "bot_hours_without_pause",
+        "bot_pause_seconds",
+    ]
+    return {name: getattr(settings, name) for name in names}
 
 
 def profile(settings: Settings, build_folder: Path) -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,8 @@ from staged_events import Event
 
 Row = dict[str, Any]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+RULES = "rate", "volume", "no_pause"
+BOTS = {"minute": 60, "day": 2000, "hours": 12.0, "pause": 300.0}
 
 
 def session_id(row: Event) -> str:
@@ -45,10 +48,43 @@ def in_order(row: Event) -> tuple[Any, ...]:
     return row["event_ts"], row["visitor_id"], *nulls_last, row["batch_id"], row["source_line"]
 
 
+def bots_of(
+    events: list[Event], zone: ZoneInfo, *, minute: int, day: int, hours: float, pause: float
+) -> dict[tuple[str, str], Row]:
+    """The flagged visitors. Every event is the last one of a minute, and of a run."""
+    found = {}
+    for visitor, rows in grouped(events, lambda row: (row["source"], row["visitor_id"])).items():
+        times = []
+        for (moment, _, order), same in grouped(
+            rows, lambda row: (row["event_ts"], row["event_type"], row["transaction_id"])
+        ).items():
+            lists = any(row["source_item"] is not None for row in same)
+            times += [moment] * (1 if order else sum(row["source_item"] is None for row in same) + lists)
+        times.sort()
+        in_minute = max(sum(timedelta(0) <= last - other < timedelta(minutes=1) for other in times) for last in times)
+        in_day = max(Counter(moment.astimezone(zone).date() for moment in times).values())
+        starts = [
+            moment for before, moment in pairwise([times[0] - timedelta(days=999), *times])
+            if moment - before > timedelta(seconds=pause)
+        ]  # fmt: skip
+        longest = max(moment - max(start for start in starts if start <= moment) for moment in times)
+        broken = [minute and in_minute > minute, day and in_day > day, hours and longest >= timedelta(hours=hours)]
+        if any(broken):
+            found[visitor] = {
+                "rules": [rule for rule, breaks in zip(RULES, broken, strict=True) if breaks],
+                "events_in_minute": in_minute,
+                "events_in_day": in_day,
+                "longest_run_seconds": longest // timedelta(seconds=1),
+            }
+    return found
+
+
 class Oracle:
     """All marts of these events."""
 
-    def __init__(self, events: list[Event], timezone: str = "UTC", window_minutes: float = 60) -> None:
+    def __init__(
+        self, events: list[Event], timezone: str = "UTC", window_minutes: float = 60, bots: Mapping[str, float] = BOTS
+    ) -> None:
         self.events = events
         self.zone = ZoneInfo(timezone)
         self.window = timedelta(minutes=window_minutes)
@@ -58,6 +94,7 @@ class Oracle:
                 (row for row in events if row["user_id"] is not None), lambda row: (row["source"], row["visitor_id"])
             ).items()
         }
+        self.bots = bots_of(events, self.zone, **bots)
         self.transactions: list[Row] = []
         self.lines: list[Row] = []
         self.conflicts: list[Row] = []
@@ -194,7 +231,7 @@ class Oracle:
                     **{k: None if missing else value for k, (missing, value) in zip(keys, touch[1:], strict=True)},
                     "device": min(((r["event_ts"], r["device"]) for r in rows if r["device"]), default=(0, None))[1],
                     "country": min(((r["event_ts"], r["country"]) for r in rows if r["country"]), default=(0, None))[1],
-                    "is_bot": None,
+                    "is_bot": (source, rows[0]["visitor_id"]) in self.bots,
                 }
             )
         return found
@@ -204,10 +241,13 @@ class Oracle:
         found = []
         for (source, user), rows in grouped(self.events, lambda row: (row["source"], self.user(row))).items():
             sold = orders[source, user]
+            broken = [self.bots[who]["rules"] for who in {(source, row["visitor_id"]) for row in rows} & set(self.bots)]
             found.append(
                 {
                     "source": source,
                     "user_id": user,
+                    "is_bot": bool(broken),
+                    "bot_rules": ", ".join(rule for rule in RULES if any(rule in rules for rules in broken)) or None,
                     "first_seen": min(row["event_ts"] for row in rows),
                     "last_seen": max(row["event_ts"] for row in rows),
                     "sessions": len({session_id(row) for row in rows}),
@@ -218,6 +258,13 @@ class Oracle:
                 }
             )
         return found
+
+    def flagged(self) -> list[Row]:
+        return [
+            {"source": source, "visitor_id": visitor, "user_id": self.logins.get((source, visitor), visitor)}
+            | {**row, "rules": ", ".join(row["rules"])}
+            for (source, visitor), row in self.bots.items()
+        ]
 
     def products(self) -> list[Row]:
         lines = grouped(self.lines, lambda row: (row["source"], row["product_id"]))

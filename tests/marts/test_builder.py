@@ -86,7 +86,9 @@ def test_a_second_build_of_the_same_does_nothing(
     assert contents(settings.warehouse) == before
 
 
-@pytest.mark.parametrize("change", [{"timezone": "Europe/Berlin"}, {"conflict_window_minutes": 5}])
+@pytest.mark.parametrize(
+    "change", [{"timezone": "Europe/Berlin"}, {"conflict_window_minutes": 5}, {"bot_events_per_day": 100}]
+)
 def test_a_changed_setting_is_built_again(settings: Settings, stage: Stage, change: dict[str, object]) -> None:
     stage(complete([event()]))
     first = MartBuilder(settings).build()

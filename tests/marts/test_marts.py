@@ -50,6 +50,7 @@ def check(settings: Settings, oracle: Oracle) -> None:
     same(rows_of(settings, "conflicts"), oracle.conflicts, ("source", "line"))
     same(rows_of(settings, "sessions"), oracle.sessions(), ("source", "session_id"))
     same(rows_of(settings, "users"), oracle.users(), ("source", "user_id"))
+    same(rows_of(settings, "bots"), oracle.flagged(), ("source", "visitor_id"))
     same(rows_of(settings, "products"), oracle.products(), ("source", "product_id"))
     same(rows_of(settings, "daily"), oracle.daily(), ("date",))
 
@@ -163,7 +164,7 @@ def test_what_a_source_cannot_give_is_null_and_never_0(settings: Settings, stage
         "transactions": ["quantity", "gross_value", "refunds", "net_value", "currency"],
         "users": ["quantity", "net_value"],
         "products": ["quantity", "revenue", "category", "brand"],
-        "sessions": ["net_value", "traffic_source", "device", "is_bot"],
+        "sessions": ["net_value", "traffic_source", "device"],
         "daily": ["quantity", "net_value"],
     }.items():
         [row] = rows_of(settings, mart)

@@ -1,3 +1,4 @@
+{%- set least_events = ecom_analytics.least_events_of_a_bot() -%}
 with grouped as (
     select
         source,
@@ -13,6 +14,14 @@ with grouped as (
     from {{ ref("stg_events") }}
     group by source, visitor_id, session_start
 ),
+
+suspects as (
+    select distinct source, visitor_id
+    from grouped
+    where {{ "events >= " ~ least_events if least_events else "false" }}
+),
+
+{{ ecom_analytics.bots_among_suspects() }},
 
 identified as (
     select *, {{ ecom_analytics.session_id() }} as session_id
@@ -46,7 +55,7 @@ select
     attributes.touch.campaign as campaign,
     attributes.device,
     attributes.country,
-    cast(null as {{ dbt.type_boolean() }}) as is_bot
+    bots.visitor_id is not null as is_bot
 from identified as sessions
 left join orders on sessions.source = orders.source and sessions.session_id = orders.session_id
 left join {{ ref("int_visitor_logins") }} as logins
@@ -56,4 +65,5 @@ left join {{ ref("int_session_attributes") }} as attributes
         sessions.source = attributes.source
         and sessions.visitor_id = attributes.visitor_id
         and sessions.session_start = attributes.session_start
+left join bots on sessions.source = bots.source and sessions.visitor_id = bots.visitor_id
 left join {{ ref("int_sources") }} as sources on sessions.source = sources.source

@@ -20,6 +20,21 @@ orders as (
         sum(net_value) as net_value
     from {{ ref("transactions") }}
     group by source, user_id
+),
+
+-- A user is a bot if one of its visitors is.
+bots as (
+    select
+        source,
+        user_id,
+        concat_ws(
+            ', '
+            {%- for rule in ecom_analytics.bot_rules() %},
+            max(case when concat(', ', rules, ',') like '%, {{ rule }},%' then '{{ rule }}' end)
+            {%- endfor %}
+        ) as rules
+    from {{ ref("bots") }}
+    group by source, user_id
 )
 
 select
@@ -36,7 +51,10 @@ select
     ) }} as quantity,
     {{ ecom_analytics.money(
         ecom_analytics.total("orders.net_value", "orders.transactions", "sources.has_values")
-    ) }} as net_value
+    ) }} as net_value,
+    bots.user_id is not null as is_bot,
+    bots.rules as bot_rules
 from visits
 left join orders on visits.source = orders.source and visits.user_id = orders.user_id
+left join bots on visits.source = bots.source and visits.user_id = bots.user_id
 left join {{ ref("int_sources") }} as sources on visits.source = sources.source
