@@ -32,11 +32,6 @@ with differences as (
     select
         'lines of transactions',
         (select count(*) from {{ ref("transaction_lines") }}) - (select coalesce(sum(lines), 0) from {{ ref("transactions") }})
-    union all
-    select
-        'flagged visitors of sessions',
-        (select count(*) from {{ ref("bots") }})
-        - (select count(*) from (select distinct source, visitor_id from {{ ref("sessions") }} where is_bot) as flagged)
 )
 
 select what, difference from differences where difference <> 0

@@ -55,7 +55,6 @@ def variables(settings: Settings) -> dict[str, Any]:
     """The project's variables."""
     names = [
         "timezone",
-        "session_timeout_minutes",
         "conflict_window_minutes",
         "bot_events_per_minute",
         "bot_events_per_day",

@@ -1,4 +1,3 @@
-{%- set least_events = ecom_analytics.least_events_of_a_bot() -%}
 with grouped as (
     select
         source,
@@ -14,14 +13,6 @@ with grouped as (
     from {{ ref("stg_events") }}
     group by source, visitor_id, session_start
 ),
-
-suspects as (
-    select distinct source, visitor_id
-    from grouped
-    where {{ "events >= " ~ least_events if least_events else "false" }}
-),
-
-{{ ecom_analytics.bots_among_suspects() }},
 
 identified as (
     select *, {{ ecom_analytics.session_id() }} as session_id
@@ -65,5 +56,5 @@ left join {{ ref("int_session_attributes") }} as attributes
         sessions.source = attributes.source
         and sessions.visitor_id = attributes.visitor_id
         and sessions.session_start = attributes.session_start
-left join bots on sessions.source = bots.source and sessions.visitor_id = bots.visitor_id
+left join {{ ref("bots") }} as bots on sessions.source = bots.source and sessions.visitor_id = bots.visitor_id
 left join {{ ref("int_sources") }} as sources on sessions.source = sources.source
