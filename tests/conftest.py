@@ -22,6 +22,7 @@ EXPECTED_SKIPS = (NO_SHARED_DATA,)
 
 hypothesis.configuration.set_hypothesis_home_dir(ROOT / ".hypothesis")
 hypothesis_settings.register_profile("untimed", hypothesis_settings.default, deadline=None)
+hypothesis_settings.register_profile("nightly", hypothesis_settings.default, deadline=None, max_examples=5_000)
 hypothesis_settings.load_profile("untimed")
 
 

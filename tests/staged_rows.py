@@ -13,6 +13,8 @@ from ecom_analytics.staging.tables import files_of
 
 HEADER = "event_ts,event_type,visitor_id,product_id,source_event_id\n"
 
+_OF_A_STAGE = {"stage_id", "staged_at"}
+
 
 def ingest(settings: Settings, folder: Path, name: str, rows: list[str], source: str = "default") -> None:
     """Ingest a file of the format ``canonical``."""
@@ -27,16 +29,14 @@ def staged_rows(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
     with place.hold():
         state = load(place)
         assert account(state).adds_up
-        counted = Counted(state.tables["events"])
         files = {
             "events": [file for files in state.events.values() for file in files],
             "duplicates": [file for files in state.duplicates.values() for file in files],
-            **{name: files_of(state.tables[name]) for name in ("rejected", "batches")},
+            "rejected": state.rejected,
         }
-        return {
-            name: _rows(place.paths([f"{name}/{f.path}" for f in some if f.stage_id in counted]))
-            for name, some in files.items()
-        }
+        found = {name: _rows(place.paths([f"{name}/{f.path}" for f in some])) for name, some in files.items()}
+        batches = [{k: v for k, v in row.items() if k not in _OF_A_STAGE} for row in state.batches.to_pylist()]
+        return found | {"batches": sorted((tuple(row[name] for name in sorted(row)) for row in batches), key=repr)}
 
 
 def left_of_the_dead(settings: Settings) -> list[str]:
@@ -57,5 +57,5 @@ def _rows(paths: list[str]) -> list[tuple[Any, ...]]:
         return []
     with duckdb.connect(config={"threads": 1}) as connection:
         files = connection.read_parquet(paths, union_by_name=True, hive_partitioning=True)
-        columns = ", ".join(sorted(set(files.columns) - {"stage_id", "staged_at"}))
+        columns = ", ".join(sorted(set(files.columns) - _OF_A_STAGE))
         return sorted(files.select(columns).fetchall(), key=repr)

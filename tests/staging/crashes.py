@@ -1,8 +1,8 @@
 """Stages that are killed: a warm process, which has imported all and started nothing, forks one for each.
 
-Run as a program it reads one JSON object a line: ``settings`` and either ``call`` (die at that call of a hooked
-function, counted from 1; 0 for never) and ``after`` (once it has returned), or ``seconds`` (die then). It answers with
-a line: how often a hooked function was called, or null if the stage was killed.
+Run as a program it reads one JSON object a line: ``settings``, ``replay`` (to read batches again) and either ``call``
+(die at that call of a hooked function, counted from 1; 0 for never) and ``after`` (once it has returned), or
+``seconds`` (die then). It answers with a line: how often a hooked function was called, or null if the stage was killed.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def main() -> None:
             os.close(mine)
             os.environ.update(asked["settings"])
             calls = hook(asked.get("call", 0), asked.get("after", False))
-            Stager().stage()
+            (Stager().replay if asked.get("replay") else Stager().stage)()
             os.write(theirs, json.dumps(calls()).encode())
             os._exit(0)
         os.close(theirs)

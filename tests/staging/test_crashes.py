@@ -17,7 +17,7 @@ from ecom_analytics.staging import snapshot
 
 pytest_plugins = ["s3_server"]
 
-POINTS = {"folder": 32, "s3": 18}
+POINTS = {"folder": 66, "s3": 34}
 """The more where it costs less."""
 SEED = 20261123
 
@@ -34,22 +34,27 @@ LATE = {
 
 
 class Lakes:
-    """Makes lakes alike: nothing staged yet (``first``), or one stage done and late files to stage (``late``)."""
+    """Makes lakes alike: nothing staged yet (``first``), or one stage done and late files to stage (``late``).
+
+    Or all staged, and those with rejected records to read again (``again``).
+    """
 
     def __init__(
         self, folder: Path, make: Callable[[str], Settings], copy: Callable[[Settings, Settings], None]
     ) -> None:
         self._make = make
         self._copy = copy
-        self.models = {kind: make(kind) for kind in ("first", "late")}
+        self.models = {kind: make(kind) for kind in ("first", "late", "again")}
         self.wanted: dict[str, Any] = {}
         for kind, settings in self.models.items():
             for source, rows in NEW.items():
                 ingest(settings, folder, f"{source}.csv", rows, source)
-            if kind == "late":
+            if kind != "first":
                 Stager(settings).stage()
                 for source, rows in LATE.items():
                     ingest(settings, folder, f"{source}-late.csv", rows, source)
+            if kind == "again":
+                Stager(settings).stage()
             clean = self.new(kind, f"{kind}-clean")
             Stager(clean).stage()
             self.wanted[kind] = staged_rows(clean)
@@ -98,18 +103,23 @@ def kill_and_go_on(lakes: Lakes, points: int) -> None:
     chance = random.Random(SEED)
     killed = 0
     with warm_process() as run:
-        calls = {kind: run(lakes.new(kind, f"{kind}-counted"), call=0) for kind in lakes.models}
+        calls = {kind: run(lakes.new(kind, f"{kind}-counted"), call=0, replay=kind == "again") for kind in lakes.models}
         for point in range(points):
             kind = chance.choice(sorted(lakes.models))
             how: dict[str, Any] = {"seconds": chance.uniform(0.05, 0.6)}
             if point % 3:
                 how = {"call": chance.randint(1, calls[kind] or 0), "after": chance.random() < 0.5}
             settings = lakes.new(kind, f"{kind}-{point}")
-            killed += run(settings, **how) is None
+            killed += run(settings, **how, replay=kind == "again") is None
             if point % 5 == 0:
                 assert snapshot(settings).account.adds_up, (kind, how)
-            Stager(settings).stage()
+            if kind == "again":
+                assert staged_rows(settings) == lakes.wanted[kind], (kind, how)
+                Stager(settings).replay()
+            else:
+                Stager(settings).stage()
             assert staged_rows(settings) == lakes.wanted[kind], (kind, how)
+            assert Stager(settings).stage().stage_id is None, (kind, how)
             assert not left_of_the_dead(settings), (kind, how)
             scratch = [path.name for path in settings.warehouse.glob(".*")] if settings.warehouse.exists() else []
             assert not scratch, (kind, how)

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 from deltalake import DeltaTable
+from staged_rows import staged_rows
 
 from ecom_analytics import Ingestor, Settings, Stager
 from ecom_analytics.catalogue import CATALOGUE
 from ecom_analytics.errors import AccountingError, BusyError, InputError
 from ecom_analytics.lake import STAGED
 from ecom_analytics.progress import Progress
-from ecom_analytics.staging import attempt, snapshot, tables
+from ecom_analytics.staging import attempt, snapshot, stager, tables
 
 SHOP = "event_ts,event_type,visitor_id,product_id,source_event_id\n"
 
@@ -168,6 +169,59 @@ def test_of_two_stagers_at_once_one_commits_and_the_other_computes_anew(
     account = snapshot(settings).account
     assert account.adds_up
     assert account.records == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("2026-01-05T23:50:00Z,view,v,p,x", "2026-01-06T00:05:00Z,view,v,p,"),
+        ("2026-01-05T23:50:00Z,view,v,p,x", "2026-01-06T00:05:00Z,view,w,p,x"),
+        ("2026-01-05T10:00:00Z,view,v,p,", "2026-01-05T10:00:00Z,view,v,p,"),
+        ("2026-01-05T10:00:00Z,view,v,p,", "2026-01-09T10:00:00Z,view,v,p,"),
+    ],
+    ids=["session over midnight", "id over midnight", "same row", "days apart"],
+)
+def test_no_write_skew(
+    first: str, second: str, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two stagers read the same version, each with its own new file: what one commits, the other must have seen."""
+    ingest(settings, row(0, day="2026-01-01"))
+    Stager(settings).stage()
+    ids = {"one": ingest(settings, first, name="one.csv"), "two": ingest(settings, "", second, name="two.csv")}
+    together, looked, computed = threading.Barrier(2, timeout=60), set(), set()
+    compute, batches = attempt.Attempt.compute, stager.batches
+
+    def seen(*arguments: Any, **more: Any) -> Any:
+        """At its first look each stager sees its own file only, as if the other were not there yet."""
+        name = threading.current_thread().name
+        mine = name in ids and name not in looked
+        looked.add(name)
+        return [batch for batch in batches(*arguments, **more) if not mine or batch.batch_id == ids[name]]
+
+    def together_at_first(self: Any, scratch: Path) -> Any:
+        judged = compute(self, scratch)
+        name = threading.current_thread().name
+        if name in ids and name not in computed:
+            computed.add(name)
+            together.wait()
+        return judged
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stager, "batches", seen)
+        patch.setattr(attempt.Attempt, "compute", together_at_first)
+        threads = [threading.Thread(target=Stager(settings).stage, name=name) for name in ids]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert computed == set(ids)
+    Stager(settings).stage()
+    clean = Settings(home=tmp_path / "clean")
+    ingest(clean, row(0, day="2026-01-01"))
+    ingest(clean, first, name="one.csv")
+    ingest(clean, "", second, name="two.csv")
+    Stager(clean).stage()
+    assert staged_rows(settings) == staged_rows(clean)
 
 
 def test_a_stager_that_always_loses_gives_up_and_leaves_nothing(
