@@ -237,7 +237,13 @@ class Attempt:
                 "CREATE TEMP VIEW written AS SELECT * FROM read_parquet(getvariable('written'), "
                 "hive_partitioning = true, hive_types = {'event_date': DATE})"
             )
-            validate(engine.backend.table("written"), timezone=self._settings.timezone, names=self._names)
+            changed = {rule.name: rule.severity for rule in self._settings.rules if rule.changes}
+            validate(
+                engine.backend.table("written"),
+                timezone=self._settings.timezone,
+                names=self._names,
+                may_be_negative=changed.get("negative_number", "reject") != "reject",
+            )
 
     def _names(self) -> dict[Key, str]:
         """The names of all files, staged and new."""

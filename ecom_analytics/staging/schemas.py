@@ -64,7 +64,7 @@ def raw_schema(columns: Sequence[str], *, items: bool = True) -> Any:
     return pandera.DataFrameSchema(fields, strict=True, name="raw records")
 
 
-def event_schema(columns: Sequence[str], timezone: str = "UTC") -> Any:
+def event_schema(columns: Sequence[str], timezone: str = "UTC", *, may_be_negative: bool = False) -> Any:
     """Pandera's schema of staged events.
 
     Parameters
@@ -73,6 +73,8 @@ def event_schema(columns: Sequence[str], timezone: str = "UTC") -> Any:
         Those of the table. Required ones that it lacks are in the schema nevertheless.
     timezone : str
         The store's, whose days the column ``event_date`` names.
+    may_be_negative : bool
+        Numbers below zero are let through: the settings took ``negative_number`` the severity that rejects them.
 
     Examples
     --------
@@ -84,7 +86,8 @@ def event_schema(columns: Sequence[str], timezone: str = "UTC") -> Any:
     import pandera.ibis as pandera
 
     there = [column for column in COLUMNS if column.required or column.name in columns]
-    checks = {column.name: [_not_negative(column.name)] for column in there if column.type == "decimal"}
+    decimals = [column.name for column in there if column.type == "decimal" and not may_be_negative]
+    checks = {name: [_not_negative(name)] for name in decimals}
     checks |= {name: [_from_one(name)] for name in ("source_line", "source_item")}
     checks["event_type"] = [_check("is_known", lambda table: table.event_type.isin(EVENT_TYPES))]
     checks["event_ts"] = [_check("is_plausible", _plausible)]

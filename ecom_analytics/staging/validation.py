@@ -71,7 +71,7 @@ def validate_raw(rows: ir.Table, names: Names = dict) -> None:
     _validate(raw_schema(origin.columns), origin, names)
 
 
-def validate(events: ir.Table, *, timezone: str = "UTC", names: Names = dict) -> None:
+def validate(events: ir.Table, *, timezone: str = "UTC", names: Names = dict, may_be_negative: bool = False) -> None:
     """Check staged events against the schema: one query.
 
     Parameters
@@ -81,13 +81,15 @@ def validate(events: ir.Table, *, timezone: str = "UTC", names: Names = dict) ->
         The store's.
     names : callable, optional
         Gives for (source, batch_id) the name of the file, for the message.
+    may_be_negative : bool
+        See :func:`~ecom_analytics.staging.schemas.event_schema`.
 
     Raises
     ------
     SchemaError
         Naming each broken check, how many rows break it, and some of them.
     """
-    _validate(event_schema(events.columns, timezone), events, names)
+    _validate(event_schema(events.columns, timezone, may_be_negative=may_be_negative), events, names)
 
 
 def _validate(schema: Any, table: ir.Table, names: Names) -> None:
