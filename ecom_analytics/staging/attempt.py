@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,20 +97,16 @@ class Attempt:
             self._check_rejected(engine)
             self._warned = warned_by_batch(engine) if self._warns else {}
             self._carried = self._replaced.carry_on(self._workshop, self._stage_id)
-            touched = {
-                day.isoformat(): rows
-                for day, rows in engine.rows(
-                    "SELECT event_date, count(*) FROM parsed WHERE reject_rule IS NULL GROUP BY 1"
-                )
-            }
             self._counts = engine.reading.counts
-            self._days = {
-                (source, batch_id): (first, last)
-                for source, batch_id, first, last in engine.rows(
-                    "SELECT source, batch_id, min(event_date), max(event_date) FROM parsed WHERE reject_rule IS NULL "
-                    "GROUP BY source, batch_id"
-                )
-            }
+            touched: dict[str, int] = {}
+            self._days: dict[Key, tuple[date, date]] = {}
+            for source, batch_id, day, rows in engine.rows(
+                "SELECT source, batch_id, event_date, count(*) FROM parsed WHERE reject_rule IS NULL "
+                "GROUP BY source, batch_id, event_date"
+            ):
+                touched[day.isoformat()] = touched.get(day.isoformat(), 0) + rows
+                first, last = self._days.get((source, batch_id), (day, day))
+                self._days[source, batch_id] = (min(first, day), max(last, day))
             if self._replaced:
                 self._replaced.create(engine)
                 touched = dict.fromkeys(self._replaced.days(engine, reader), 0) | touched
