@@ -18,6 +18,9 @@ from ecom_analytics.protocols import Layout, Storage
 STAGED = ("events", "duplicates", "rejected", "batches", "products", "categories")
 """The staged Delta tables, ``<lake>/staged/<name>``."""
 
+BatchKey = tuple[str, str]
+"""Source and id of a batch."""
+
 _READERS = 16
 """Records that are read at a time, from a lake whose every answer takes a while."""
 
@@ -29,7 +32,8 @@ _RECORDS = 1024
 class Batch:
     """One ingested file, as its record ``raw/<source>/batches/<sha256>.json`` says.
 
-    The record is written after the bytes, so a batch that has one is whole. It never changes.
+    The record is written after the bytes, so a batch that has one is whole. It changes only when it is corrected how
+    the bytes are to be read.
 
     Attributes
     ----------
@@ -123,20 +127,6 @@ def replaced_name(source: str, batch_id: str) -> str:
     return f"raw/{source}/replaced/{batch_id}.json"
 
 
-def batch_ids(lake: Storage, source: str = "") -> Iterator[tuple[str, str]]:
-    """Source and id of every whole batch of the lake, or of one source, in order; by listing only.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from ecom_analytics import Settings
-    >>> from ecom_analytics.storages import open_storage
-    >>> list(batch_ids(open_storage(tempfile.mkdtemp(), Settings())))
-    []
-    """
-    yield from sorted(listed(lake, source).batches)
-
-
 def put_in_place(lake: Storage, old: Batch, new: Batch) -> None:
     """Let a batch, whose bytes are in the lake, take the place of another, whose bytes and record are removed.
 
@@ -159,13 +149,22 @@ def put_in_place(lake: Storage, old: Batch, new: Batch) -> None:
 class Listed(NamedTuple):
     """The names of batches: (source, batch_id) of each one that counts, and of each whose place another one took."""
 
-    batches: set[tuple[str, str]]
-    replaced: set[tuple[str, str]]
+    batches: set[BatchKey]
+    replaced: set[BatchKey]
 
 
 def listed(lake: Storage, source: str = "") -> Listed:
-    """What :func:`batch_ids` finds, and the batches that no longer count, and never will again."""
-    found: dict[str, set[tuple[str, str]]] = {"batches": set(), "replaced": set()}
+    """Every whole batch of the lake or of one source, and those that no longer count; by listing only.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from ecom_analytics import Settings
+    >>> from ecom_analytics.storages import open_storage
+    >>> listed(open_storage(tempfile.mkdtemp(), Settings()))
+    Listed(batches=set(), replaced=set())
+    """
+    found: dict[str, set[BatchKey]] = {"batches": set(), "replaced": set()}
     prefixes = [f"raw/{source}/{kind}/" for kind in found] if source else ["raw/"]
     for prefix in prefixes:
         for name in lake.list(prefix):
@@ -181,7 +180,7 @@ def replaced_ids(lake: Storage, source: str) -> set[str]:
     return {name.rpartition("/")[2].removesuffix(".json") for name in names}
 
 
-def batches(lake: Storage, known: Container[tuple[str, str]] = (), *, among: Listed | None = None) -> Iterator[Batch]:
+def batches(lake: Storage, known: Container[BatchKey] = (), *, among: Listed | None = None) -> Iterator[Batch]:
     """Every whole batch of the lake that counts, ordered by source and id.
 
     A batch that takes the place of another (its details name it as ``replaces``) counts from the moment that the lake
@@ -205,7 +204,7 @@ def batches(lake: Storage, known: Container[tuple[str, str]] = (), *, among: Lis
                     yield batch
 
 
-def read_batch(lake: Storage, key: tuple[str, str]) -> Batch:
+def read_batch(lake: Storage, key: BatchKey) -> Batch:
     """The batch of that source and id, as its record says.
 
     Raises

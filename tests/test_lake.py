@@ -10,7 +10,7 @@ import pytest
 
 from ecom_analytics import Settings
 from ecom_analytics.errors import LakeError
-from ecom_analytics.lake import Batch, batch_ids, batches, listed, replaced_name
+from ecom_analytics.lake import Batch, batches, listed, replaced_name
 from ecom_analytics.storages import open_storage
 from ecom_analytics.storages.local import LocalStorage
 
@@ -36,20 +36,20 @@ def put(lake, source: str, batch_id: str) -> Batch:
 def test_batches_come_in_order(lake):
     made = [put(lake, source, f"{number:02}") for source in ("b", "a") for number in range(30)]
     assert list(batches(lake)) == sorted(made, key=lambda batch: (batch.source, batch.batch_id))
-    assert list(batch_ids(lake)) == sorted((batch.source, batch.batch_id) for batch in made)
-    assert list(batch_ids(lake, "b")) == [("b", f"{number:02}") for number in range(30)]
+    assert sorted(listed(lake).batches) == sorted((batch.source, batch.batch_id) for batch in made)
+    assert sorted(listed(lake, "b").batches) == [("b", f"{number:02}") for number in range(30)]
 
 
 def test_bytes_without_record_are_no_batch(lake):
     batch = put(lake, "a", "01")
     lake.delete(batch.record_name)
-    assert (list(batches(lake)), list(batch_ids(lake))) == ([], [])
+    assert (list(batches(lake)), listed(lake).batches) == ([], set())
 
 
 def test_a_source_whose_name_begins_another_is_apart(lake):
     put(lake, "shop", "01")
     put(lake, "shop2", "02")
-    assert list(batch_ids(lake, "shop")) == [("shop", "01")]
+    assert sorted(listed(lake, "shop").batches) == [("shop", "01")]
 
 
 def test_records_of_known_batches_are_not_opened(lake, monkeypatch):
@@ -61,7 +61,7 @@ def test_records_of_known_batches_are_not_opened(lake, monkeypatch):
     found = list(batches(lake, known={("a", "01"), ("b", "01")}))
     assert [(batch.source, batch.batch_id) for batch in found] == [("a", "02")]
     assert opened == ["raw/a/batches/02.json"]
-    assert list(batches(lake, known=set(batch_ids(lake)))) == []
+    assert list(batches(lake, known=listed(lake).batches)) == []
     assert len(opened) == 1
 
 
@@ -97,6 +97,6 @@ def test_a_batch_takes_the_place_of_another_when_the_lake_says_so(lake):
     with lake.create(replaced_name("shop", old.batch_id)) as to:
         to.write(b"{}")
     assert list(batches(lake)) == [new]
-    assert list(batch_ids(lake)) == list(batch_ids(lake, "shop")) == [("shop", "01")]
+    assert sorted(listed(lake).batches) == sorted(listed(lake, "shop").batches) == [("shop", "01")]
     assert listed(lake).replaced == listed(lake, "shop").replaced == {("shop", "02")}
     assert listed(lake, "other") == (set(), set())

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ecom_analytics.erasure.eraser import ErasedBatch, Eraser, ForgetReport
+    from ecom_analytics.erasure.eraser import Eraser
+    from ecom_analytics.erasure.report import ErasedBatch, ForgetReport
 
 __all__ = ["ErasedBatch", "Eraser", "ForgetReport"]
 

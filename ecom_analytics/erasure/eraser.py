@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,13 +17,15 @@ from ecom_analytics.cache import Cache
 from ecom_analytics.config import Settings
 from ecom_analytics.erasure import published
 from ecom_analytics.erasure.blank import blanked
-from ecom_analytics.erasure.find import Finder, Found, Hashed, Named, Wanted, candidates
+from ecom_analytics.erasure.candidates import candidates
+from ecom_analytics.erasure.find import Finder, Found
+from ecom_analytics.erasure.report import ErasedBatch, ForgetReport
+from ecom_analytics.erasure.wanted import Hashed, Named, Wanted
 from ecom_analytics.errors import ConfigError, NotBuiltError
 from ecom_analytics.lake import Batch, batches, listed, object_name, put_in_place, record_name
 from ecom_analytics.marts import MartBuilder
 from ecom_analytics.progress import Progress, Watcher, ignore
 from ecom_analytics.protocols import RawFile
-from ecom_analytics.reports import Report
 from ecom_analytics.staging import Stager
 from ecom_analytics.staging.places import Place, open_place
 from ecom_analytics.staging.scratch import scratch_folder
@@ -36,7 +38,6 @@ from ecom_analytics.suppression import (
     digest,
     erasures,
     make_key,
-    read_key,
     suppressed,
     write,
 )
@@ -44,65 +45,6 @@ from ecom_analytics.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from ecom_analytics.protocols import Storage
-
-
-@dataclass(frozen=True, slots=True)
-class ErasedBatch:
-    """What is erased of one raw file.
-
-    Attributes
-    ----------
-    name, source : str
-    batch_id : str
-        The batch as it was.
-    replaced_by : str
-        The batch that took its place; empty if that is still to be done.
-    records : int
-    rejected : int
-        How many of the records had been rejected.
-    """
-
-    name: str
-    source: str
-    batch_id: str
-    replaced_by: str
-    records: int
-    rejected: int
-
-
-@dataclass(frozen=True, slots=True)
-class ForgetReport(Report):
-    """What :meth:`Eraser.forget` did, or would do.
-
-    Attributes
-    ----------
-    visitors : int
-        How many were asked for.
-    dry_run : bool
-        Nothing was changed.
-    records : int
-        Records that are erased from raw files.
-    batches : tuple of ErasedBatch
-    builds : tuple of str
-        Builds that are deleted: nobody can roll back to them.
-    exports : tuple of str
-        Builds whose exports are deleted.
-    build_id : str or None
-        The build that is served afterwards.
-    complete : bool
-        Nothing is left to be done; False only for a dry run.
-    seconds : float
-    """
-
-    visitors: int
-    dry_run: bool
-    records: int
-    batches: tuple[ErasedBatch, ...]
-    builds: tuple[str, ...]
-    exports: tuple[str, ...]
-    build_id: str | None
-    complete: bool
-    seconds: float
 
 
 class Eraser:
@@ -163,17 +105,15 @@ class Eraser:
         if dry_run:
             return self._dry_run(len(visitors), wanted, source)
         with self._builder.lock():
-            key = make_key(self.settings)
+            key, known = make_key(self.settings), erasures(self._lake)
             hashes = sorted(digest(key, source or EVERY_SOURCE, visitor) for visitor in visitors)
-            open_ones = [e for e in erasures(self._lake) if not e.done]
-            known = {one for e in erasures(self._lake) for one in e.hashes}
-            if not open_ones and known.issuperset(hashes):
-                found = self._find(wanted, source)
-                if not found:
-                    return self._nothing(len(visitors))
-            erasure = Erasure(_erasure_id(), datetime.now(UTC).isoformat(), source or EVERY_SOURCE, hashes)
-            write(self._lake, erasure)
-            return self._erase(len(visitors), wanted, source, [*open_ones, erasure])
+            found = self._find(wanted, source)
+            if not {one for erasure in known for one in erasure.hashes}.issuperset(hashes):
+                now = datetime.now(UTC)
+                erasure_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+                known.append(Erasure(erasure_id, now.isoformat(), source or EVERY_SOURCE, hashes))
+                write(self._lake, known[-1])
+            return self._erase(len(visitors), found, known)
 
     def pending(self, *, dry_run: bool = True) -> ForgetReport:
         """Erase the records of visitors who were forgotten before from raw files that came later.
@@ -195,11 +135,8 @@ class Eraser:
         if dry_run:
             return self._dry_run(0, wanted, None)
         with self._builder.lock():
-            read_key(self.settings) if known else None
-            open_ones = [e for e in known if not e.done]
-            if not open_ones and not self._find(wanted, None):
-                return self._nothing(0)
-            return self._erase(0, wanted, None, open_ones or known[-1:])
+            found = self._find(wanted, None)
+            return self._erase(0, found, known)
 
     def _dry_run(self, visitors: int, wanted: Wanted, source: str | None) -> ForgetReport:
         started = time.perf_counter()
@@ -216,15 +153,13 @@ class Eraser:
             seconds=time.perf_counter() - started,
         )
 
-    def _nothing(self, visitors: int) -> ForgetReport:
-        return ForgetReport(visitors, False, 0, (), (), (), self._served(), True, 0.0)
-
-    def _erase(self, visitors: int, wanted: Wanted, source: str | None, records_of: Sequence[Erasure]) -> ForgetReport:
+    def _erase(self, visitors: int, found: Sequence[tuple[Batch, Found]], known: Sequence[Erasure]) -> ForgetReport:
+        """Erase what was found; then nothing is left of any of these erasures, the last one being the newest."""
         started = time.perf_counter()
+        if not found and all(erasure.done for erasure in known):
+            return ForgetReport(visitors, False, 0, (), (), (), self._served(), True, time.perf_counter() - started)
         self._finish_replacing()
-        told = []
-        for batch, found in self._find(wanted, source):
-            told.append(_told(batch, found, self._replace(batch, found)))
+        told = [_told(batch, each, self._replace(batch, each)) for batch, each in found]
         builds, exports = published.old_builds(self.settings, None), published.old_exports(self.settings)
         self._restage()
         build_id = None
@@ -239,8 +174,11 @@ class Eraser:
             published.remove_exports(self.settings, exports)
         Cache(self.settings.cache, self.settings.cache_bytes).clear()
         records = sum(each.records for each in told)
-        for erasure in records_of:
-            write(self._lake, replace(erasure, records=erasure.records + records, done=True))
+        newest = known[-1]
+        for erasure in known:
+            if erasure is newest or not erasure.done:
+                more = records if erasure is newest else 0
+                write(self._lake, replace(erasure, records=erasure.records + more, done=True))
         return ForgetReport(
             visitors=visitors,
             dry_run=False,
@@ -322,7 +260,3 @@ class Eraser:
 
 def _told(batch: Batch, found: Found, replaced_by: str) -> ErasedBatch:
     return ErasedBatch(batch.name, batch.source, batch.batch_id, replaced_by, found.records, found.rejected)
-
-
-def _erasure_id() -> str:
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"

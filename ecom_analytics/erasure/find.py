@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO
 
 from ecom_analytics.catalogue import EVENTS, kind_of
 from ecom_analytics.engines.duckdb import DuckDBEngine
+from ecom_analytics.erasure.wanted import Wanted
 from ecom_analytics.lake import Batch
 from ecom_analytics.protocols import RawFile
 from ecom_analytics.reading import raw_text
@@ -21,120 +22,14 @@ from ecom_analytics.reading.paths import json_text
 from ecom_analytics.reading.records import TRUNCATED
 from ecom_analytics.reading.source import BlockSource
 from ecom_analytics.staging.formats import format_key, formats_of
-from ecom_analytics.staging.state import State, load
+from ecom_analytics.staging.rejects import as_text
 
 if TYPE_CHECKING:
     from ecom_analytics.config import Settings
     from ecom_analytics.reading import BadRecord
-    from ecom_analytics.staging.places import Place
-    from ecom_analytics.suppression import Suppressed
-
-LONG = 12
-"""Ids of so many characters are looked for in every record's text, wherever they stand."""
 
 _CHUNK = 4 << 20
 _TEXTS = 10_000
-
-
-class Wanted(Protocol):
-    """Whose records are looked for."""
-
-    def holds(self, source: str, visitor: str) -> bool:
-        """Whether a visitor or user is one of them."""
-
-    def in_text(self, source: str, text: str) -> bool:
-        """Whether the text of a rejected record may be of one of them."""
-
-    def anywhere(self) -> Sequence[str]:
-        """Texts that no record may hold, in whatever place."""
-
-
-class Named:
-    """Visitors whose ids are known.
-
-    Examples
-    --------
-    >>> named = Named(["7", "a-long-visitor-id"])
-    >>> named.in_text("web", "x,17,77"), named.in_text("web", "x,7.0"), list(named.anywhere())
-    (False, True, ['a-long-visitor-id'])
-    """
-
-    def __init__(self, visitors: Collection[str], source: str | None = None) -> None:
-        self._visitors = set(visitors)
-        self._source = source
-        words = "|".join(re.escape(visitor) for visitor in sorted(self._visitors))
-        self._word = re.compile(rf"(?<![^\W_])(?:{words})(?![^\W_])")
-
-    def holds(self, source: str, visitor: str) -> bool:
-        return self._source in (None, source) and visitor in self._visitors
-
-    def in_text(self, source: str, text: str) -> bool:
-        return self._source in (None, source) and self._word.search(text) is not None
-
-    def anywhere(self) -> Sequence[str]:
-        return sorted(visitor for visitor in self._visitors if len(visitor) >= LONG)
-
-
-class Hashed:
-    """Visitors of whom only the hashes are known."""
-
-    def __init__(self, suppressed: Suppressed) -> None:
-        self.holds = suppressed.holds
-        self.in_text = suppressed.in_text
-
-    def anywhere(self) -> Sequence[str]:
-        return ()
-
-
-def candidates(
-    settings: Settings, place: Place, scratch: Path, raw: Iterable[Batch], wanted: Wanted, source: str | None
-) -> list[Batch]:
-    """The batches that may hold records of visitors, told without reading them where that can be.
-
-    A staged batch is one if staged rows of it are of them, if staging suppressed rows of it, or if it has rejected
-    records; all are if there is a text that may stand nowhere.
-    """
-    state = load(place)
-    some = [batch for batch in raw if source in (None, batch.source)]
-    if wanted.anywhere():
-        return some
-    staged = {(row["source"], row["batch_id"]): row for row in state.batches.to_pylist()}
-    holding = _holding(settings, state, scratch, wanted)
-
-    def may_hold(batch: Batch) -> bool:
-        row = staged.get((batch.source, batch.batch_id))
-        erased = batch.details.get("erased", {}).get("records", 0)
-        return row is None or row["rejected"] or row["erased"] > erased or (batch.source, batch.batch_id) in holding
-
-    return [batch for batch in some if may_hold(batch)]
-
-
-def _holding(settings: Settings, state: State, scratch: Path, wanted: Wanted) -> set[tuple[str, str]]:
-    """Batches with staged rows, kept or suppressed as duplicates, of these visitors."""
-    names = [
-        f"{name}/{file.path}"
-        for name, by_day in (("events", state.events), ("duplicates", state.duplicates))
-        for files in by_day.values()
-        for file in files
-    ]
-    if not names:
-        return set()
-    found: set[tuple[str, str]] = set()
-    with DuckDBEngine(settings, scratch) as engine:
-        engine.execute("SET VARIABLE files = $1", [state.place.paths(names)])
-        rows = "read_parquet(getvariable('files'), union_by_name = true, hive_partitioning = true)"
-        columns = {name for name, *_ in engine.rows(f"DESCRIBE SELECT * FROM {rows}")}
-        for name in sorted(columns & {"visitor_id", "user_id"}):
-            seen = engine.rows(f"SELECT DISTINCT source, {name} FROM {rows} WHERE {name} IS NOT NULL")
-            ids = sorted({visitor for of, visitor in seen if wanted.holds(of, visitor)})
-            engine.execute("SET VARIABLE wanted = $1", [ids])
-            found.update(
-                engine.rows(
-                    f"SELECT DISTINCT source, batch_id FROM {rows} "
-                    f"WHERE list_contains(getvariable('wanted')::VARCHAR[], {name})"
-                )
-            )
-    return found
 
 
 @dataclass
@@ -185,7 +80,7 @@ class Finder:
             engine.reading.on_bad = lambda _, record: bad.__setitem__(record.line, record)
             broken = self._read(engine, batch, file, rows, hits)
         hits |= {line for line, text in self._texts(file, broken) if self._wanted.in_text(batch.source, text)}
-        hits |= {line for line, record in bad.items() if self._wanted.in_text(batch.source, _as_text(record.raw))}
+        hits |= {line for line, record in bad.items() if self._wanted.in_text(batch.source, as_text(record.raw))}
         starts = sorted({*rows, *bad})
         for line in self._anywhere(file):
             at = bisect_right(starts, line)
@@ -221,7 +116,7 @@ class Finder:
         for first in range(0, len(ordered), _TEXTS):
             some = ordered[first : first + _TEXTS]
             found = raw_text(file, some, max_record_lines=self._settings.max_record_lines)
-            yield from ((line, _as_text(raw)) for line, raw in found.items())
+            yield from ((line, as_text(raw)) for line, raw in found.items())
 
     def _anywhere(self, file: RawFile) -> Iterator[int]:
         """Physical lines that hold a text which may stand nowhere."""
@@ -301,7 +196,3 @@ def _forms(text: str, kind: str) -> Iterator[str]:
 def _newline(file: RawFile) -> bytes:
     with open_text(file) as stream:
         return bytes([BlockSource(stream, 1).newline])
-
-
-def _as_text(raw: bytes) -> str:
-    return raw.decode("utf-8", errors="backslashreplace")

@@ -10,34 +10,15 @@ from ecom_analytics.errors import EmptyFileError, InputError, LakeError, NotLine
 from ecom_analytics.ingest.find import find
 from ecom_analytics.ingest.judge import Judgement, judge
 from ecom_analytics.ingest.look import look
-from ecom_analytics.lake import Batch, read_batch
+from ecom_analytics.lake import Batch, BatchKey, read_batch
 from ecom_analytics.storages import open_storage
 
 if TYPE_CHECKING:
     from ecom_analytics.config import Settings
 
 
-def correct(settings: Settings, keys: Iterable[tuple[str, str]]) -> list[Batch]:
-    """Look at raw batches again as the settings say now, and write their records anew where they differ.
-
-    Their bytes, names and times stay. A batch of another format that the chosen one does not recognise is left alone.
-
-    Parameters
-    ----------
-    settings : Settings
-        Their ``source_format``, ``mapping``, ``encoding``, ``delimiter`` and ``header`` are what is corrected.
-    keys : iterable of (source, batch_id)
-
-    Returns
-    -------
-    list of Batch
-        Those whose records changed.
-
-    Raises
-    ------
-    InputError
-        A batch cannot be read that way; no record was changed.
-    """
+def correct(settings: Settings, keys: Iterable[BatchKey]) -> list[Batch]:
+    """What :meth:`ecom_analytics.Ingestor.correct` does."""
     lake = open_storage(settings.lake, settings)
     changed = []
     for key in sorted(keys):

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from ecom_analytics.catalogue import CATALOGUE, EVENTS, kind_of
 from ecom_analytics.config import Settings
 from ecom_analytics.errors import AccountingError, BusyError
-from ecom_analytics.lake import STAGED, Batch, StagedFile
+from ecom_analytics.lake import STAGED, Batch, BatchKey, StagedFile
 from ecom_analytics.progress import Progress, Watcher
 from ecom_analytics.protocols import RawFile, SourceFormat
 from ecom_analytics.source_formats.rule_set import RuleSet
 from ecom_analytics.staging.formats import format_key, formats_of, read_with
-from ecom_analytics.staging.replaced import Key, Replaced, with_stage
+from ecom_analytics.staging.replaced import Replaced, with_stage
 from ecom_analytics.staging.state import ALL, Account, State, account, open_tables, properties, version_of
 from ecom_analytics.staging.suppress import drop_suppressed
 from ecom_analytics.staging.tables import STAGE, commit, create_table, files_of, open_table, schema
@@ -59,7 +59,7 @@ class Attempt:
         state: State,
         stage_id: str,
         new: Sequence[Batch],
-        replaced: Collection[Key] = (),
+        replaced: Collection[BatchKey] = (),
         suppressed: Suppressed | None = None,
     ) -> None:
         self._settings = settings
@@ -99,7 +99,7 @@ class Attempt:
             self._carried = self._replaced.carry_on(self._workshop, self._stage_id)
             self._counts = engine.reading.counts
             touched: dict[str, int] = {}
-            self._days: dict[Key, tuple[date, date]] = {}
+            self._days: dict[BatchKey, tuple[date, date]] = {}
             for source, batch_id, day, rows in engine.rows(
                 "SELECT source, batch_id, event_date, count(*) FROM parsed WHERE reject_rule IS NULL "
                 "GROUP BY source, batch_id, event_date"
@@ -241,7 +241,7 @@ class Attempt:
                 may_be_negative=changed.get("negative_number", "reject") != "reject",
             )
 
-    def _names(self) -> dict[Key, str]:
+    def _names(self) -> dict[BatchKey, str]:
         """The names of all files, staged and new."""
         staged = self._state.batches.select(["source", "batch_id", "name"]).to_pylist()
         names = {(row["source"], row["batch_id"]): row["name"] for row in staged}

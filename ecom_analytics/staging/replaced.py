@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from ecom_analytics import plugins
 from ecom_analytics.catalogue import CATALOGUE, EVENTS, kind_of
-from ecom_analytics.lake import StagedFile
-from ecom_analytics.staging.state import State, by_rule
+from ecom_analytics.lake import BatchKey, StagedFile
+from ecom_analytics.staging.state import State
 from ecom_analytics.staging.tables import schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from ecom_analytics.engines.duckdb import DuckDBEngine
-
-Key = tuple[str, str]
-"""Source and id of a batch."""
 
 
 class Replaced:
@@ -44,7 +41,7 @@ class Replaced:
         The others.
     """
 
-    def __init__(self, state: State, keys: Collection[Key]) -> None:
+    def __init__(self, state: State, keys: Collection[BatchKey]) -> None:
         import pyarrow as pa
 
         self._state = state
@@ -66,10 +63,6 @@ class Replaced:
 
     def __bool__(self) -> bool:
         return bool(self.keys)
-
-    @property
-    def rejected_by_rule(self) -> dict[str, int]:
-        return by_rule(self.gone)
 
     def total(self, column: str) -> int:
         """Sum of a column over the batches that go."""
@@ -119,8 +112,8 @@ class Replaced:
     def create(self, engine: DuckDBEngine) -> None:
         """Create the table ``dropped``: source and id of each batch that goes."""
         engine.execute("CREATE TEMP TABLE dropped (source kind_of_source, batch_id kind_of_batch_id)")
-        for key in sorted(self.keys):
-            engine.execute("INSERT INTO dropped VALUES ($1, $2)", list(key))
+        columns = [list(column) for column in zip(*sorted(self.keys), strict=True)]
+        engine.execute("INSERT INTO dropped SELECT unnest($1::VARCHAR[]), unnest($2::VARCHAR[])", columns)
 
     def days(self, engine: DuckDBEngine, readable: Callable[[Sequence[str]], list[str]]) -> set[str]:
         """The days on which events, kept or suppressed, of these batches are staged."""

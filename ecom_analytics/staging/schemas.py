@@ -74,7 +74,7 @@ def event_schema(columns: Sequence[str], timezone: str = "UTC", *, may_be_negati
     timezone : str
         The store's, whose days the column ``event_date`` names.
     may_be_negative : bool
-        Numbers below zero are let through: the settings took ``negative_number`` the severity that rejects them.
+        Numbers below zero are let through: the rule ``negative_number`` does not reject them under the settings.
 
     Examples
     --------

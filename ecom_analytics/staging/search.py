@@ -11,15 +11,13 @@ from ecom_analytics.catalogue import CATALOGUE
 from ecom_analytics.config import Settings
 from ecom_analytics.events import NAMES
 from ecom_analytics.keys import event_key, session_id
-from ecom_analytics.lake import StagedFile
+from ecom_analytics.lake import BatchKey, StagedFile
 from ecom_analytics.staging.event_ids import ID_WINDOW
 from ecom_analytics.staging.state import State
 from ecom_analytics.staging.tables import PARTITIONED, schema
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-Key = tuple[str, str]
 
 CHUNK_ROWS = 400_000
 """Rows, give or take a file, that are hashed at a time to find a key."""
@@ -47,7 +45,7 @@ class Found:
     """
 
     table: str
-    batch: Key
+    batch: BatchKey
     line: int
     values: dict[str, Any]
     kept: tuple[str, int] | None = None
@@ -109,7 +107,7 @@ class Search:
                     key=key,
                 )
 
-    def of_line(self, keys: Sequence[Key], line: int) -> list[Found]:
+    def of_line(self, keys: Sequence[BatchKey], line: int) -> list[Found]:
         """The rows of a line, then those that were kept in place of its duplicates, and those that it suppressed."""
         found = []
         for table in (*PARTITIONED, *CATALOGUE):
@@ -131,7 +129,7 @@ class Search:
         unique = {(one.table, one.batch, one.line, one.values.get("source_item")): one for one in [*own, *others]}
         return sorted(unique.values(), key=lambda one: (one.batch not in keys or one.line != line, _order(one)))
 
-    def rejects_of_line(self, keys: Sequence[Key], line: int) -> list[dict[str, Any]]:
+    def rejects_of_line(self, keys: Sequence[BatchKey], line: int) -> list[dict[str, Any]]:
         """The rejected records of a line."""
         self._view("rejected")
         return [
@@ -143,7 +141,7 @@ class Search:
             )
         ]  # fmt: skip
 
-    def first_line(self, keys: Sequence[Key], line: int) -> int | None:
+    def first_line(self, keys: Sequence[BatchKey], line: int) -> int | None:
         """The last line, not after this one, on which a record of the file begins that is not blank."""
         tables = (*PARTITIONED, *CATALOGUE, "rejected")
         for table in tables:

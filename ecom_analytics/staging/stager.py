@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 from ecom_analytics.config import Settings
 from ecom_analytics.disk import told_when_full
 from ecom_analytics.errors import AccountingError, BusyError, EcomError, LakeError, RestageError
-from ecom_analytics.lake import Batch, batches, listed
+from ecom_analytics.lake import Batch, BatchKey, batches, listed
 from ecom_analytics.progress import Watcher, ignore
 from ecom_analytics.reports import StageReport
 from ecom_analytics.staging.attempt import Attempt
 from ecom_analytics.staging.formats import read_with, reading
 from ecom_analytics.staging.places import open_place
-from ecom_analytics.staging.replaced import Key
 from ecom_analytics.staging.scratch import scratch_folder, sweep_scratch
 from ecom_analytics.staging.state import State, account, load, properties, version_of
 from ecom_analytics.staging.sweep import sweep
@@ -69,7 +68,7 @@ class Stager:
         BusyError
             Other stagers committed first, again and again.
         """
-        return self._attempt(lambda state, stale: _refuse(stale))
+        return self._stage_with(lambda state, stale: _refuse(stale))
 
     def replay(self, *, rule: str | None = None, source: str | None = None) -> StageReport:
         """Read batches again: those with rejected records, and those that would be read in another way by now.
@@ -93,7 +92,7 @@ class Stager:
             The lake no longer has such a batch.
         """
 
-        def again(state: State, stale: set[Key]) -> set[Key]:
+        def again(state: State, stale: set[BatchKey]) -> set[BatchKey]:
             read = {(row["source"], row["batch_id"]): row["read_with"] for row in state.batches.to_pylist()}
             lake = open_storage(self.settings.lake, self.settings)
             other = {
@@ -103,11 +102,11 @@ class Stager:
             }
             return stale | (other & read.keys()) | _with_rejects(state, rule, source)
 
-        return self._attempt(again)
+        return self._stage_with(again)
 
     def doubtful(
         self, *, rule: str | None = None, source: str | None = None, source_format: str | None = None
-    ) -> set[Key]:
+    ) -> set[BatchKey]:
         """Batches that a corrected setting may concern: with rejected records, not staged yet, or of a format.
 
         Parameters
@@ -132,7 +131,7 @@ class Stager:
         found |= {key for key, name in formats.items() if name == source_format}
         return {key for key in found & there if source in (None, key[0])}
 
-    def _attempt(self, choose: Callable[[State, set[Key]], set[Key]]) -> StageReport:
+    def _stage_with(self, choose: Callable[[State, set[BatchKey]], set[BatchKey]]) -> StageReport:
         """Stage what is new, what is gone, and what ``choose`` says of a state and its batches that are stale."""
         started = time.perf_counter()
         for attempt in range(1, ATTEMPTS + 1):
@@ -144,7 +143,7 @@ class Stager:
                     raise
         raise AssertionError("unreachable")
 
-    def _stage(self, started: float, choose: Callable[[State, set[Key]], set[Key]]) -> StageReport:
+    def _stage(self, started: float, choose: Callable[[State, set[BatchKey]], set[BatchKey]]) -> StageReport:
         state = load(self._place)
         self._refuse_changed_settings(state)
         lake = open_storage(self.settings.lake, self.settings)
@@ -174,7 +173,7 @@ class Stager:
         self._clean_up(after)
         return _report(after, started, new=new, again=len(again), judged=judged, stage_id=stage_id)
 
-    def _stale(self, state: State) -> set[Key]:
+    def _stale(self, state: State) -> set[BatchKey]:
         """Batches that were read with other rules or settings than they would be now."""
         now: dict[tuple[str, str], str] = {}
         stale = set()
@@ -215,7 +214,7 @@ class Stager:
                 )
 
 
-def _with_rejects(state: State, rule: str | None, source: str | None) -> set[Key]:
+def _with_rejects(state: State, rule: str | None, source: str | None) -> set[BatchKey]:
     rows = state.batches.select(["source", "batch_id", "rejected_by_rule"]).to_pylist()
     found = set()
     for row in rows:
@@ -225,7 +224,7 @@ def _with_rejects(state: State, rule: str | None, source: str | None) -> set[Key
     return found
 
 
-def _refuse(stale: set[Key]) -> set[Key]:
+def _refuse(stale: set[BatchKey]) -> set[BatchKey]:
     if stale:
         raise RestageError(
             f"{len(stale)} staged batch{'es' if len(stale) > 1 else ''} were read under other rules than those of now",
@@ -235,7 +234,7 @@ def _refuse(stale: set[Key]) -> set[Key]:
     return stale
 
 
-def _refuse_missing(missing: set[Key]) -> None:
+def _refuse_missing(missing: set[BatchKey]) -> None:
     if missing:
         source, batch_id = min(missing)
         raise LakeError(

@@ -22,10 +22,10 @@ def drop_suppressed(engine: DuckDBEngine, suppressed: Suppressed) -> Counter[tup
     engine.execute("CREATE TEMP TABLE erased (source VARCHAR, visitor VARCHAR)")
     for name in sorted(columns & {"visitor_id", "user_id"}):
         seen = engine.rows(f"SELECT DISTINCT source::VARCHAR, {name} FROM parsed WHERE {name} IS NOT NULL")
-        found = [list(pair) for pair in seen if suppressed.holds(*pair)]
-        for pair in found:
-            engine.execute("INSERT INTO erased VALUES ($1, $2)", pair)
+        found = [pair for pair in seen if suppressed.holds(*pair)]
         if found:
+            lists = [list(column) for column in zip(*found, strict=True)]
+            engine.execute("INSERT INTO erased SELECT unnest($1::VARCHAR[]), unnest($2::VARCHAR[])", lists)
             is_one = f"(source::VARCHAR, {name}) IN (SELECT (source, visitor) FROM erased)"
             for source, batch_id, rows in engine.rows(
                 f"SELECT source::VARCHAR, batch_id::VARCHAR, count(*) FROM parsed WHERE {is_one} GROUP BY ALL"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ecom_analytics.errors import TooManyRejectedError
+from ecom_analytics.lake import BatchKey
 
 if TYPE_CHECKING:
     from ecom_analytics.config import Settings
@@ -15,14 +16,12 @@ if TYPE_CHECKING:
     from ecom_analytics.reading import ReadCounts
     from ecom_analytics.staging.rejects import RejectFile
 
-Key = tuple[str, str]
-
 _SAMPLES = 5
 
 
-def warned_by_batch(engine: DuckDBEngine) -> dict[Key, Counter[str]]:
+def warned_by_batch(engine: DuckDBEngine) -> dict[BatchKey, Counter[str]]:
     """For each batch in the table ``parsed``, how many records that are staged broke each rule that only warns."""
-    found: defaultdict[Key, Counter[str]] = defaultdict(Counter)
+    found: defaultdict[BatchKey, Counter[str]] = defaultdict(Counter)
     query = (
         "SELECT source, batch_id, warned_rules, count(*) FROM parsed "
         "WHERE reject_rule IS NULL AND warned_rules <> '' GROUP BY ALL"
@@ -34,7 +33,7 @@ def warned_by_batch(engine: DuckDBEngine) -> dict[Key, Counter[str]]:
 
 
 def check_rejected(
-    settings: Settings, new: Mapping[Key, str], counts: Mapping[Key, ReadCounts], rejects: RejectFile
+    settings: Settings, new: Mapping[BatchKey, str], counts: Mapping[BatchKey, ReadCounts], rejects: RejectFile
 ) -> None:
     """Compare the rejected records of batches that are read for the first time with the setting ``max_rejected``.
 
@@ -75,7 +74,7 @@ def check_rejected(
     )
 
 
-def _samples(path: Path, new: Mapping[Key, str]) -> list[str]:
+def _samples(path: Path, new: Mapping[BatchKey, str]) -> list[str]:
     """The first record of some of the rules."""
     import pyarrow.parquet as pq
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ecom_analytics.config import Settings
 from ecom_analytics.errors import InputError
-from ecom_analytics.lake import Batch, read_batch
+from ecom_analytics.lake import Batch, BatchKey, read_batch
 from ecom_analytics.protocols import RawFile
 from ecom_analytics.reading import line_text, raw_text
 from ecom_analytics.reports import Report
@@ -26,8 +26,6 @@ _ID_PREFIX = re.compile(r"[0-9a-f]{6,64}")
 
 IDENTICAL = "identical row"
 SAME_ID = "same event id within 24 hours"
-
-Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +187,10 @@ class _Raw:
         self._place = place
         self._lake = open_storage(settings.lake, settings)
         staged = state.batches.select(["source", "batch_id", "name", "erased"]).to_pylist()
-        self._names: dict[Key, str] = {(row["source"], row["batch_id"]): row["name"] for row in staged}
+        self._names: dict[BatchKey, str] = {(row["source"], row["batch_id"]): row["name"] for row in staged}
         self._erased = {(row["source"], row["batch_id"]) for row in staged if row["erased"]}
 
-    def named(self, name: str) -> list[Key]:
+    def named(self, name: str) -> list[BatchKey]:
         """The staged batches of that name, or whose ids begin so: one, or the same one of several sources."""
         found = [key for key, known in self._names.items() if name in (known, known.rpartition("/")[2])]
         if not found and _ID_PREFIX.fullmatch(name.lower()):
@@ -216,7 +214,7 @@ class _Raw:
     def rows(self, found: Iterable[Found]) -> tuple[TracedRow, ...]:
         """The rows with their files and texts."""
         found = list(found)
-        lines: dict[Key, set[int]] = defaultdict(set)
+        lines: dict[BatchKey, set[int]] = defaultdict(set)
         for row in found:
             lines[row.batch].add(row.line)
         texts = {key: self._texts(key, sorted(some)) for key, some in lines.items()}
@@ -241,7 +239,7 @@ class _Raw:
         own = {one.name: row[one.name] for one in fields(TracedReject) if one.name != "name"}
         return TracedReject(self._names[row["source"], row["batch_id"]], **own)
 
-    def spans(self, key: Key, first: int, line: int) -> bool:
+    def spans(self, key: BatchKey, first: int, line: int) -> bool:
         """Whether the record that begins on line ``first`` goes on to ``line``."""
         batch, file = self._file(key)
         if line - first >= self._settings.max_record_lines or batch.layout.kind != "delimited":
@@ -249,7 +247,7 @@ class _Raw:
         text = self._texts(key, [first], file)[first]
         return first + text.count(b"\n" if b"\n" in text else b"\r") >= line
 
-    def other_line(self, key: Key, line: int, first: int | None) -> str:
+    def other_line(self, key: BatchKey, line: int, first: int | None) -> str:
         """What a line is on which no record is."""
         batch, file = self._file(key)
         text = line_text(file, line) if line else None
@@ -271,11 +269,11 @@ class _Raw:
             line=line,
         )
 
-    def _file(self, key: Key) -> tuple[Batch, RawFile]:
+    def _file(self, key: BatchKey) -> tuple[Batch, RawFile]:
         batch = read_batch(self._lake, key)
         [path] = self._place.raw([batch], lambda count: None)
         return batch, RawFile(batch.batch_id, batch.source, path, batch.name, batch.layout)
 
-    def _texts(self, key: Key, lines: list[int], file: RawFile | None = None) -> dict[int, bytes]:
+    def _texts(self, key: BatchKey, lines: list[int], file: RawFile | None = None) -> dict[int, bytes]:
         file = file or self._file(key)[1]
         return raw_text(file, lines, max_record_lines=self._settings.max_record_lines)

@@ -141,7 +141,7 @@ class Lake:
         self.check(report.to_dict())
 
     def read_again(self, keys: set[tuple[str, str]]) -> None:
-        report = Stager(self.settings)._attempt(lambda state, stale: keys)
+        report = Stager(self.settings)._stage_with(lambda state, stale: keys)
         assert report.replayed_batches == len(keys)
         self.staged = set(self.files)
         self.check(report.to_dict())

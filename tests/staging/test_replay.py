@@ -43,7 +43,7 @@ def key(settings: Settings, name: str) -> tuple[str, str]:
 def again(settings: Settings, *names: str) -> Any:
     """Read these files again, whatever is in them."""
     keys = {key(settings, name) for name in names}
-    return Stager(settings)._attempt(lambda state, stale: keys)
+    return Stager(settings)._stage_with(lambda state, stale: keys)
 
 
 def home(folder: Path) -> Settings:
