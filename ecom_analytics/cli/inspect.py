@@ -80,9 +80,8 @@ def rejected(
         again = f"Read {number(report.replayed_batches)} staged files again. Then run: ecom-analytics build"
         output.report("rejected", report.to_dict(), f"{again}\n{staged(report)}")
         return
-    rules = rejected_by_rule(settings)
     if limit is None and rule is None and not output.as_json:
-        click.echo("\n".join(map(_by_rule, rules)) or "No record is rejected.")
+        click.echo("\n".join(map(_by_rule, rejected_by_rule(settings))) or "No record is rejected.")
         return
     total, rows = read(settings, limit=limit or 20, rule=rule)
     for row in rows:
@@ -91,7 +90,8 @@ def rejected(
         else:
             click.echo(_record(row))
     more = f"Showing {number(len(rows))} of {number(total)} rejected records."
-    output.report("rejected", {"rejected": total, "shown": len(rows), "by_rule": plain(rules)}, more)
+    by_rule = plain(rejected_by_rule(settings)) if output.as_json else []
+    output.report("rejected", {"rejected": total, "shown": len(rows), "by_rule": by_rule}, more)
 
 
 def _by_rule(rule: RejectedRule) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +13,17 @@ from ecom_analytics.lake import STAGED, Batch, BatchKey, StagedFile
 from ecom_analytics.progress import Progress, Watcher
 from ecom_analytics.protocols import RawFile, SourceFormat
 from ecom_analytics.source_formats.rule_set import RuleSet
-from ecom_analytics.staging.formats import format_key, formats_of, read_with
+from ecom_analytics.staging.formats import format_key, formats_of
+from ecom_analytics.staging.ledger import Ledger
 from ecom_analytics.staging.replaced import Replaced, with_stage
-from ecom_analytics.staging.state import ALL, Account, State, account, open_tables, properties, version_of
+from ecom_analytics.staging.state import ALL, Account, State, account, open_tables, properties, total_of, version_of
 from ecom_analytics.staging.suppress import drop_suppressed
-from ecom_analytics.staging.tables import STAGE, commit, create_table, files_of, open_table, schema
+from ecom_analytics.staging.tables import STAGE, commit, create_table, files_of, open_table
 from ecom_analytics.staging.tally import check_rejected, warned_by_batch
 from ecom_analytics.suppression import Suppressed
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from deltalake import DeltaTable
 
     from ecom_analytics.engines.duckdb import DuckDBEngine
@@ -79,7 +79,8 @@ class Attempt:
     def compute(self, scratch: Path) -> Judged:
         """Read, judge and validate; files are written but nothing is committed."""
         from ecom_analytics.engines.duckdb import DuckDBEngine
-        from ecom_analytics.staging.days import DayJudge, Judged, present_columns
+        from ecom_analytics.staging.days import DayJudge, Judged
+        from ecom_analytics.staging.kinds import present_columns
         from ecom_analytics.staging.rejects import RejectFile
         from ecom_analytics.staging.validation import import_early
 
@@ -90,23 +91,18 @@ class Attempt:
         with DuckDBEngine(self._settings, scratch) as engine:
             reader = self._reader(engine)
             self._read(engine, present_columns(c for f in self._formats.values() for c in f.capabilities))
-            self._dropped = drop_suppressed(engine, self._suppressed)
+            ledger = Ledger(engine.reading.counts, self._rejects)
+            ledger.dropped = drop_suppressed(engine, self._suppressed)
             self._rejects.add_broken(engine, list(self._files.values()), self._settings.max_record_lines)
             self._catalogue = self._stage_catalogue(engine)
             self._rejects.close()
             self._check_rejected(engine)
-            self._warned = warned_by_batch(engine) if self._warns else {}
+            if self._warns:
+                ledger.warned = warned_by_batch(engine)
+            ledger.count_days(engine)
+            self._batches = ledger.table(self._new, self._settings, self._stage_id)
             self._carried = self._replaced.carry_on(self._workshop, self._stage_id)
-            self._counts = engine.reading.counts
-            touched: dict[str, int] = {}
-            self._days: dict[BatchKey, tuple[date, date]] = {}
-            for source, batch_id, day, rows in engine.rows(
-                "SELECT source, batch_id, event_date, count(*) FROM parsed WHERE reject_rule IS NULL "
-                "GROUP BY source, batch_id, event_date"
-            ):
-                touched[day.isoformat()] = touched.get(day.isoformat(), 0) + rows
-                first, last = self._days.get((source, batch_id), (day, day))
-                self._days[source, batch_id] = (min(first, day), max(last, day))
+            touched = dict(ledger.rows_of_days)
             if self._replaced:
                 self._replaced.create(engine)
                 touched = dict.fromkeys(self._replaced.days(engine, reader), 0) | touched
@@ -169,7 +165,7 @@ class Attempt:
 
     def _read(self, engine: DuckDBEngine, columns: list[str]) -> None:
         """Fill the table ``parsed`` with one expression for each source format."""
-        from ecom_analytics.staging.days import create_kinds, sql_types
+        from ecom_analytics.staging.kinds import create_kinds, sql_types
         from ecom_analytics.staging.validation import validate_columns, validate_raw
 
         create_kinds(engine, self._state, self._new)
@@ -289,20 +285,18 @@ class Attempt:
 
     def _check_account(self, judged: Judged, removed: list[StagedFile]) -> None:
         """Count where every record of the lake will be; nothing is committed unless it adds up."""
-        before, gone = account(self._state), self._replaced
-        blank = sum(self._blank(batch) for batch in self._new)
-        erased = sum(self._erased(batch) for batch in self._new)
+        before, gone, after = account(self._state), self._replaced, self._batches_after()
         replaced = [f for day in judged.days for f in self._state.duplicates.get(day, [])]
-        catalogue = [f for name in CATALOGUE for f in (*self._catalogue[name], *self._carried[name])]
+        moved = {name: _rows(self._carried[name]) - _rows(gone.files(name)) for name in ("rejected", *CATALOGUE)}
         total = Account(
-            records=before.records - gone.total("records") + sum(map(self._records, self._new)),
+            records=total_of(after, "records"),
             staged=before.staged
             + (_rows(judged.events) - _rows(removed))
-            + (_rows(catalogue) - sum(_rows(gone.files(name)) for name in CATALOGUE)),
+            + sum(_rows(self._catalogue[name]) + moved[name] for name in CATALOGUE),
             duplicates=before.duplicates + _rows(judged.duplicates) - _rows(replaced),
-            rejected=before.rejected - gone.total("rejected") + self._rejects.rows,
-            blank=before.blank - gone.total("blank") + blank,
-            erased=before.erased - gone.total("erased") + erased,
+            rejected=before.rejected + moved["rejected"] + self._rejects.rows,
+            blank=total_of(after, "blank"),
+            erased=total_of(after, "erased"),
         )
         if not total.adds_up:
             raise AccountingError(
@@ -312,55 +306,19 @@ class Attempt:
                 account=total,
             )
 
-    def _records(self, batch: Batch) -> int:
-        """Records of a batch, with blank lines and those that were erased."""
-        counts = self._counts[batch.source, batch.batch_id]
-        return counts.records + self._blank(batch) + _erased_before(batch)
+    def _batches_after(self) -> pa.Table:
+        """All rows of ``batches`` after this stage."""
+        import pyarrow as pa
 
-    def _blank(self, batch: Batch) -> int:
-        """Blank lines of a batch, without those that stand for erased records."""
-        lines: int = batch.details.get("erased", {}).get("lines", 0)
-        return self._counts[batch.source, batch.batch_id].blank - lines
-
-    def _erased(self, batch: Batch) -> int:
-        """Records of a batch that were erased from its file, or that are still in it but not staged."""
-        key = (batch.source, batch.batch_id)
-        return _erased_before(batch) + self._dropped[key] + self._rejects.erased[key]
+        stays = self._replaced
+        return pa.concat_tables([stays.kept, with_stage(stays.carried, self._stage_id), self._batches])
 
     def _write_batches(self) -> StagedFile:
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        rows: list[dict[str, Any]] = []
-        for batch in self._new:
-            first, last = self._days.get((batch.source, batch.batch_id), (None, None))
-            rules: Mapping[str, int] = self._rejects.by_batch.get((batch.source, batch.batch_id), {})
-            warned: Mapping[str, int] = self._warned.get((batch.source, batch.batch_id), {})
-            rows.append(
-                {
-                    "source": batch.source,
-                    "batch_id": batch.batch_id,
-                    "source_format": batch.source_format,
-                    "name": batch.name,
-                    "bytes": batch.bytes,
-                    "records": self._records(batch),
-                    "rejected": sum(rules.values()),
-                    "blank": self._blank(batch),
-                    "erased": self._erased(batch),
-                    "rejected_by_rule": json.dumps(rules, sort_keys=True),
-                    "warned_by_rule": json.dumps(warned, sort_keys=True),
-                    "read_with": read_with(batch, self._settings),
-                    "first_day": first,
-                    "last_day": last,
-                    "stage_id": self._stage_id,
-                    "staged_at": datetime.now(UTC),
-                }
-            )
-        table = pa.Table.from_pylist(rows, schema=schema("batches"))
-        path = self._workshop / self._name("batches")
+        path, table = self._workshop / self._name("batches"), self._batches
         if self._replaced or self._state.batch_files >= COMPACT:
-            path = path.with_name(f"{self._stage_id}{ALL}")
-            table = pa.concat_tables([self._replaced.kept, with_stage(self._replaced.carried, self._stage_id), table])
+            path, table = path.with_name(f"{self._stage_id}{ALL}"), self._batches_after()
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(table, path, compression="zstd")
         return _file(path, len(table))
@@ -379,11 +337,6 @@ class Attempt:
                 commit(table, name, [], rows)
         own = f"/{self._stage_id}_"
         self._place.delete([path for name in STAGED for path in self._place.listing(name) if own in path])
-
-
-def _erased_before(batch: Batch) -> int:
-    records: int = batch.details.get("erased", {}).get("records", 0)
-    return records
 
 
 def _rows(files: Sequence[StagedFile]) -> int:

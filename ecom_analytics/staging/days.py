@@ -16,18 +16,16 @@ from pathlib import Path
 
 from ecom_analytics.config import Settings
 from ecom_analytics.engines.duckdb import DuckDBEngine
-from ecom_analytics.events import COLUMNS, EVENT_TYPES, IDENTITY, NAMES, arrow_schema
-from ecom_analytics.lake import Batch, StagedFile
+from ecom_analytics.events import arrow_schema
+from ecom_analytics.lake import StagedFile
 from ecom_analytics.staging.event_ids import ID_WINDOW, id_columns, same_row, suppress_repeated_ids
+from ecom_analytics.staging.kinds import AS_JUDGED
 from ecom_analytics.staging.state import State
 from ecom_analytics.staging.tables import schema
 from ecom_analytics.staging.visits import HASHED, Visits
 
 CHUNK_ROWS = 200_000
 """Rows that are judged at a time, give or take a day. A day by itself is written at less cost than with others."""
-
-KINDS = ("event_type", "source", "batch_id")
-"""Columns of few values, which DuckDB handles as numbers while it judges: an ENUM of the column's name."""
 
 
 @dataclass
@@ -257,7 +255,7 @@ class DayJudge:
     def _scan(self, variable: str) -> str:
         """Staged files as rows with all columns of this stage; times as UTC without a zone."""
         return (
-            f"SELECT * REPLACE ({_AS_JUDGED}) FROM (SELECT * FROM no_events UNION ALL BY NAME SELECT * FROM "
+            f"SELECT * REPLACE ({AS_JUDGED}) FROM (SELECT * FROM no_events UNION ALL BY NAME SELECT * FROM "
             f"read_parquet(getvariable('{variable}'), union_by_name = true, hive_partitioning = true, "
             "hive_types = {'event_date': DATE}))"
         )
@@ -286,7 +284,7 @@ class DayJudge:
     def _scan_before(self, day: str, since: datetime, files: dict[str, list[str]], variable: str) -> str:
         names = [name for earlier in self._needed(day, since) for name in files.get(earlier, [])]
         if not names:
-            return f"SELECT * REPLACE ({_AS_JUDGED}) FROM no_events"
+            return f"SELECT * REPLACE ({AS_JUDGED}) FROM no_events"
         self._engine.execute(f"SET VARIABLE {variable} = $1", [self._paths(names)])
         return _since(self._scan(variable), since)
 
@@ -346,43 +344,6 @@ def _literal(moment: datetime) -> str:
 
 def _since(rows: str, since: datetime) -> str:
     return f"SELECT * FROM ({rows}) WHERE event_ts >= {_literal(since)}"
-
-
-_AS_JUDGED = ", ".join(
-    [f"make_timestamp(epoch_us({name})) AS {name}" for name in ("event_ts", "session_start")]
-    + [f"{name}::kind_of_{name} AS {name}" for name in KINDS]
-)
-
-
-def sql_types() -> dict[str, str]:
-    """DuckDB's type of each canonical column while days are judged."""
-    plain = {
-        "text": "VARCHAR",
-        "integer": "BIGINT",
-        "decimal": "DECIMAL(18, 4)",
-        "timestamp": "TIMESTAMP",
-        "date": "DATE",
-    }
-    return {c.name: f"kind_of_{c.name}" if c.name in KINDS else plain[c.type] for c in COLUMNS}
-
-
-def create_kinds(engine: DuckDBEngine, state: State, new: Iterable[Batch]) -> None:
-    """Create the types of :data:`KINDS`. Their values are sorted, so they compare as the text does."""
-    staged = {name: state.batches[name].to_pylist() for name in ("source", "batch_id")}
-    values = {
-        "event_type": set(EVENT_TYPES),
-        "source": {*staged["source"], *(b.source for b in new)},
-        "batch_id": {*staged["batch_id"], *(b.batch_id for b in new)},
-    }
-    for name in KINDS:
-        engine.execute("SET VARIABLE kind = $1", [sorted(values[name])])
-        engine.execute(f"CREATE TYPE kind_of_{name} AS ENUM (SELECT unnest(getvariable('kind')))")
-
-
-def present_columns(fillable: Iterable[str]) -> list[str]:
-    """Canonical columns that staging reads, in order: the required ones, and those that some format can fill."""
-    wanted = {*fillable, "event_ts", "event_type", "visitor_id", "source", "batch_id", "source_line"}
-    return [name for name in NAMES if name in wanted and (name in IDENTITY or name in ("batch_id", "source_line"))]
 
 
 def _names(table: str, files: Iterable[StagedFile]) -> list[str]:

@@ -64,10 +64,6 @@ class Replaced:
     def __bool__(self) -> bool:
         return bool(self.keys)
 
-    def total(self, column: str) -> int:
-        """Sum of a column over the batches that go."""
-        return sum(self.gone[column].to_pylist())
-
     def files(self, table: str) -> list[StagedFile]:
         """Files of ``rejected`` or of the catalogue that no longer count."""
         files = self._state.rejected if table == "rejected" else self._state.catalogue[table]

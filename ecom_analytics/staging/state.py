@@ -217,21 +217,23 @@ def rows_of(place: Place, name: str, files: list[StagedFile], columns: list[str]
 
 def account(state: State) -> Account:
     """Count every record of the lake, from the tables themselves."""
-    import pyarrow.compute as pc
-
-    def total(column: str) -> int:
-        return int(pc.sum(state.batches[column]).as_py() or 0)
-
     return Account(
-        records=total("records"),
+        records=total_of(state.batches, "records"),
         staged=sum(f.rows for files in (*state.events.values(), *state.catalogue.values()) for f in files),
         duplicates=sum(file.rows for files in state.duplicates.values() for file in files),
         rejected=sum(file.rows for file in state.rejected),
-        blank=total("blank"),
-        erased=total("erased"),
+        blank=total_of(state.batches, "blank"),
+        erased=total_of(state.batches, "erased"),
         rejected_by_rule=by_rule(state.batches),
         warned_by_rule=by_rule(state.batches, "warned_by_rule"),
     )
+
+
+def total_of(batches: pa.Table, column: str) -> int:
+    """Sum of a column of counts."""
+    import pyarrow.compute as pc
+
+    return int(pc.sum(batches[column]).as_py() or 0)
 
 
 def by_rule(batches: pa.Table, column: str = "rejected_by_rule") -> dict[str, int]:
