@@ -6,6 +6,7 @@ either sees a whole build or the whole build before it::
     warehouse/CURRENT                        "warehouse-<build>.duckdb"
     warehouse/warehouse-<build>.duckdb       the marts
     warehouse/warehouse-<build>.json         what is known of the build: :attr:`Build.info`
+    warehouse/warehouse-<build>.state        what the next build starts from, beside the marts
     warehouse/ecommerce.duckdb               a link to the served file, for people and other tools
 """
 
@@ -62,6 +63,17 @@ def info_name(build_id: str) -> str:
     'warehouse-20261123T013000Z-1a2b3c.json'
     """
     return f"warehouse-{build_id}.json"
+
+
+def state_name(build_id: str) -> str:
+    """Name of the DuckDB file with what the build after it needs besides the marts.
+
+    Examples
+    --------
+    >>> state_name("20261123T013000Z-1a2b3c")
+    'warehouse-20261123T013000Z-1a2b3c.state'
+    """
+    return f"warehouse-{build_id}.state"
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,13 +45,14 @@ def stage(settings: Settings, output: Output) -> None:
 
 @click.command()
 @click.option("--force", is_flag=True, help="Build even if the served build is up to date.")
+@click.option("--full-refresh", is_flag=True, help="Build even then, and make every table anew.")
 @with_settings(*WORK)
-def build(settings: Settings, output: Output, force: bool) -> None:
+def build(settings: Settings, output: Output, force: bool, full_refresh: bool) -> None:
     """Build the marts into a new file, run every test, and publish it only if they pass."""
     from ecom_analytics import MartBuilder
 
     with output.watching() as watch:
-        report = MartBuilder(settings, watch=watch).build(force=force)
+        report = MartBuilder(settings, watch=watch).build(force=force, full_refresh=full_refresh)
     output.report("build", report.to_dict(), built(report))
 
 

@@ -164,7 +164,8 @@ class Eraser:
         self._restage()
         build_id = None
         if builds:
-            build_id = self._builder.build().build_id
+            # Made anew: a copy of the build before could hold what was erased, in space that is free.
+            build_id = self._builder.build(full_refresh=bool(found)).build_id
             builds = published.old_builds(self.settings, build_id)
             published.remove_builds(self.settings, builds)
         if exports:

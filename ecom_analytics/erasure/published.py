@@ -28,7 +28,7 @@ def old_builds(settings: Settings, served: str | None) -> list[str]:
 def remove_builds(settings: Settings, builds: list[str]) -> None:
     """Delete builds. A reader that has one open keeps it until it closes it."""
     for build in builds:
-        for suffix in ("duckdb", "json"):
+        for suffix in ("duckdb", "json", "state"):
             (settings.warehouse / f"warehouse-{build}.{suffix}").unlink(missing_ok=True)
 
 

@@ -14,7 +14,7 @@ from ecom_analytics import __version__
 from ecom_analytics.config import Settings
 from ecom_analytics.disk import is_full, told_when_full
 from ecom_analytics.errors import BuildError, BusyError, NotBuiltError
-from ecom_analytics.marts import lake, project, publication, results
+from ecom_analytics.marts import lake, project, publication, results, start
 from ecom_analytics.progress import Progress, Watcher, ignore
 from ecom_analytics.reports import BuildReport, CheckResult, plain
 from ecom_analytics.warehouse import Build, Warehouse
@@ -109,13 +109,18 @@ class MartBuilder:
             shutil.rmtree(self._side, ignore_errors=True)
         self._held.close()
 
-    def build(self, force: bool = False) -> BuildReport:
+    def build(self, force: bool = False, full_refresh: bool = False) -> BuildReport:
         """Build the marts of what is staged, and publish them if every test passes.
+
+        Where it is cheaper, the build starts from a copy of the served one and replaces what the events that came and
+        went since have touched. The marts are the same as those that are made anew.
 
         Parameters
         ----------
         force : bool
             Build even if the served build is up to date.
+        full_refresh : bool
+            Build even then, and make every table anew.
 
         Raises
         ------
@@ -133,15 +138,16 @@ class MartBuilder:
         with self.lock():
             try:
                 snapshot = read_snapshot(self.settings)
-                served = None if force else self._up_to_date(snapshot.version)
-                if served is not None:
+                served = self._served()
+                if served is not None and not (force or full_refresh) and self._is_of(served, snapshot.version):
                     return results.report(served, built=False, seconds=time.perf_counter() - started)
                 with ExitStack() as held, _disk(self._folder):
+                    begin = None if full_refresh else start.starting_point(self.settings, served, snapshot, held)
                     files = {
                         name: held.enter_context(local_files(self.settings, snapshot, name))
                         for name in ("events", *snapshot.catalogue)
                     }
-                    build = self._build(snapshot, files)
+                    build = self._build(snapshot, files, begin)
                 self._tell(f"published build {build.build_id}")
                 return results.report(build, built=True, seconds=time.perf_counter() - started)
             finally:
@@ -161,18 +167,21 @@ class MartBuilder:
             self._side.mkdir()
             self._dbt = DbtProcess(self.settings, self._side)
 
-    def _up_to_date(self, staged_version: int) -> Build | None:
+    def _served(self) -> Build | None:
         try:
-            served = Warehouse(self.settings).current()
+            return Warehouse(self.settings).current()
         except NotBuiltError:
             return None
-        same = served.info.get("staged_version") == staged_version
-        return served if same and served.info.get("fingerprint") == project.fingerprint(self.settings) else None
 
-    def _build(self, snapshot: Any, files: dict[str, list[str]]) -> Build:
+    def _is_of(self, build: Build, staged_version: int) -> bool:
+        same = build.info.get("staged_version") == staged_version
+        return same and build.info.get("fingerprint") == project.fingerprint(self.settings)
+
+    def _build(self, snapshot: Any, files: dict[str, list[str]], begin: start.Start | None) -> Build:
         if self._dbt is None:
             self._start()
         assert self._dbt is not None
+        database, state = self._side / project.DATABASE, self._side / f"{project.STATE}.duckdb"
         manifest = project.Manifest.read(self._dbt.manifest())
         word = {
             "files": files.pop("events"),
@@ -180,10 +189,27 @@ class MartBuilder:
             "batches": lake.batch_names(snapshot.batches),
             "vars": project.variables(self.settings),
         }
+        if begin is not None:
+            start.copy(begin, database, state)
+            previous = {"previous": begin.build.path, "previous_state": begin.state}
+            self._dbt.start_from(project.profile(self.settings, self._side, previous))
+            word |= {"removed": begin.removed, "added": begin.added}
+            word["vars"] |= {"previous": True, "same_catalogue": begin.same_catalogue}
         checks = self._run(self._dbt, word, manifest)
-        database = self._side / project.DATABASE
-        sealed = publication.seal(database, manifest.marts, project.duckdb_config(self.settings, self._side))
-        build = publication.publish(database, self._folder, self._info(snapshot, manifest, checks, sealed))
+        sealed = publication.seal(
+            database,
+            state,
+            manifest.marts,
+            manifest.kept,
+            start.staged_files(self.settings, snapshot),
+            project.duckdb_config(self.settings, self._side),
+        )
+        info = self._info(snapshot, manifest, checks, sealed)
+        info["started_from"] = begin.build.build_id if begin else None
+        info["bytes_by_row"] = (
+            begin.build.info["bytes_by_row"] if begin else start.bytes_by_row(database, sealed["rows"])
+        )
+        build = publication.publish(database, state, self._folder, info)
         publication.prune(self._folder, build.path.name, self.settings.keep_builds)
         return build
 

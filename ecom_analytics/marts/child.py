@@ -66,6 +66,10 @@ class DbtProcess:
                 self._manifest = Path(message["manifest"])
         return self._manifest
 
+    def start_from(self, profile: dict[str, Any]) -> None:
+        """Use another profile from now on: one that attaches the build before."""
+        (self._log.parent / "profiles.yml").write_text(json.dumps(profile), encoding="utf-8")
+
     def build(self, word: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Build; yields a message for each node that ends."""
         self.manifest()

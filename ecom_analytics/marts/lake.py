@@ -24,17 +24,26 @@ _TYPES = {
     "boolean": "BOOLEAN",
 }
 
+_NAMES = ", ".join(column.name for column in COLUMNS)
+
 
 class Staged:
-    """The staged files that a build reads: paths of Parquet files, (id, name) of each batch, and the catalogue's."""
+    """The staged files that a build reads: paths of Parquet files, (id, name) of each batch, and the catalogue's.
+
+    ``removed`` and ``added`` are the files of events that differ from those of the build that it starts from.
+    """
 
     def __init__(
         self,
         files: Sequence[str],
         batches: Sequence[tuple[str, str]],
         catalogue: Mapping[str, Sequence[str]] | None = None,
+        removed: Sequence[str] = (),
+        added: Sequence[str] = (),
     ) -> None:
         self.files = list(files)
+        self.removed = list(removed)
+        self.added = list(added)
         self.batches = [(str(batch), str(name)) for batch, name in batches]
         self.catalogue = dict(catalogue or {})
 
@@ -67,16 +76,51 @@ def events_query(files: Sequence[str]) -> str:
     >>> "WHERE false" in events_query([])
     True
     """
-    columns = ", ".join(column.name for column in COLUMNS)
+    return f"SELECT {_NAMES}, {event_key()} AS event_key, {session_id()} AS session_id FROM ({_rows(files)}) AS events"
+
+
+def changes_query(removed: Sequence[str], added: Sequence[str]) -> str:
+    """SELECT the events that only these removed files hold (``change`` is -1), or only these added ones (1).
+
+    A day that was staged again has its rows in both; those that are equal in every column are left out.
+
+    Examples
+    --------
+    >>> changes_query([], []).startswith("SELECT change, ")
+    True
+    """
+    again = {_day(path) for path in removed} & {_day(path) for path in added}
+    parts = [
+        f"SELECT CAST({change} AS INTEGER) AS change, {_NAMES} FROM ({_rows(paths)}) AS events"
+        for change, files in ((-1, removed), (1, added))
+        for paths in [[path for path in files if _day(path) not in again]]
+    ]
+    before, after = ([path for path in files if _day(path) in again] for files in (removed, added))
+    if again:
+        parts.append(
+            f"SELECT CAST(sum(change) AS INTEGER) AS change, {_NAMES} FROM (SELECT -1 AS change, {_NAMES} FROM "
+            f"({_rows(before)}) AS before UNION ALL SELECT 1 AS change, {_NAMES} FROM ({_rows(after)}) AS after) "
+            f"AS both_files GROUP BY {_NAMES} HAVING sum(change) <> 0"
+        )
+    rows = " UNION ALL ".join(parts)
+    return f"SELECT change, {_NAMES}, {session_id()} AS session_id FROM ({rows}) AS events"
+
+
+def _rows(files: Sequence[str]) -> str:
+    """SELECT the rows of files, with every column; a file lacks those that its source format cannot fill."""
     empty = ", ".join(f"CAST(NULL AS {_TYPES[column.type]}) AS {column.name}" for column in COLUMNS)
     rows = f"SELECT {empty} WHERE false"
-    if files:  # a file lacks the columns that its source format cannot fill
+    if files:
         listed = ", ".join(_text(path) for path in files)
         rows += (
             f" UNION ALL BY NAME SELECT * FROM read_parquet([{listed}], union_by_name = true, "
             "hive_partitioning = true, hive_types = {'event_date': 'DATE'})"
         )
-    return f"SELECT {columns}, {event_key()} AS event_key, {session_id()} AS session_id FROM ({rows}) AS events"
+    return rows
+
+
+def _day(path: str) -> str:
+    return path.rpartition("/")[0].rpartition("/")[2]
 
 
 def catalogue_query(table: str, catalogue: Mapping[str, Sequence[str]]) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +19,8 @@ from ecom_analytics.config import Settings
 NAME = "ecom_analytics"
 DATABASE = "warehouse.duckdb"
 """The file that dbt builds. Its name is the catalog's name in the manifest, so it is always the same."""
+STATE = "state"
+"""The database of what the next build starts from, and its file's name."""
 
 
 def folder() -> Path:
@@ -64,12 +67,24 @@ def variables(settings: Settings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in names}
 
 
-def profile(settings: Settings, build_folder: Path) -> dict[str, Any]:
-    """The dbt profile of a build in this folder."""
+def profile(settings: Settings, build_folder: Path, previous: Mapping[str, Path] | None = None) -> dict[str, Any]:
+    """The dbt profile of a build in this folder.
+
+    Parameters
+    ----------
+    settings : Settings
+    build_folder : pathlib.Path
+    previous : mapping of str to pathlib.Path, optional
+        The files of the build that it starts from, by the names under which models find them.
+    """
+    attached = [{"path": str(build_folder / f"{STATE}.duckdb"), "alias": STATE}]
+    for alias, path in (previous or {}).items():
+        attached.append({"path": str(path), "alias": alias, "read_only": True})
     target = {
         "type": "duckdb",
         "path": str(build_folder / DATABASE),
         "schema": "main",
+        "attach": attached,
         # While one node waits for Python, others compute.
         "threads": max(4, settings.threads),
         "config_options": duckdb_config(settings, build_folder),
@@ -115,12 +130,15 @@ class Manifest:
         All models.
     metrics : dict
         Metric → label, description, unit and so on.
+    kept : list of str
+        Models besides the marts that the next build starts from.
     """
 
     marts: dict[str, dict[str, Any]]
     tests: dict[str, dict[str, Any]]
     models: list[str]
     metrics: dict[str, dict[str, Any]]
+    kept: list[str]
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
@@ -137,7 +155,12 @@ class Manifest:
             tests={node["unique_id"]: _test(node, raw["nodes"]) for node in nodes if node["resource_type"] == "test"},
             models=[node["name"] for node in models],
             metrics={metric["name"]: _metric(metric) for metric in raw["metrics"].values()},
+            kept=[node["name"] for node in models if node["access"] != "public" and _is_kept(node)],
         )
+
+
+def _is_kept(node: dict[str, Any]) -> bool:
+    return node["config"]["materialized"] == "incremental" or bool(node["config"]["meta"].get("kept"))
 
 
 def _mart(node: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ecom_analytics.warehouse import (
     file_name,
     info_name,
     read_build,
+    state_name,
 )
 
 BUILDING = "building-"
@@ -35,13 +36,31 @@ def clear_leftovers(folder: Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
     for leftover in folder.glob(".new-*"):
         leftover.unlink(missing_ok=True)
-    for info in folder.glob("warehouse-*.json"):
-        if not info.with_suffix(".duckdb").exists():
-            info.unlink(missing_ok=True)
+    for kind in ("json", "state"):
+        for path in folder.glob(f"warehouse-*.{kind}"):
+            if not path.with_suffix(".duckdb").exists():
+                path.unlink(missing_ok=True)
 
 
-def seal(database: Path, marts: Iterable[str], config: dict[str, Any]) -> dict[str, Any]:
-    """Leave nothing but the marts in the file, closed and on disk; what there is to know of it.
+def seal(
+    database: Path,
+    state: Path,
+    marts: Iterable[str],
+    kept: Iterable[str],
+    files: dict[str, Any],
+    config: dict[str, Any],
+) -> dict[str, Any]:
+    """Leave nothing but the marts in the file, and in its state what the next build needs, closed and on disk.
+
+    Parameters
+    ----------
+    database, state : pathlib.Path
+    marts, kept : iterable of str
+        Tables to keep in each.
+    files : dict
+        The staged files that the build was made of.
+    config : dict
+        How DuckDB opens a build's file.
 
     Returns
     -------
@@ -52,17 +71,19 @@ def seal(database: Path, marts: Iterable[str], config: dict[str, Any]) -> dict[s
 
     wanted = sorted(marts)
     try:
-        as_of, capabilities = _strip(database, wanted, config)
+        as_of = _finish_state(state, set(kept), files, config)
+        capabilities = _strip(database, wanted, config)
         rows = _verify(database, wanted)
     except duckdb.Error as error:
         raise BuildError(
             f"the built file {database.name} cannot be finished: {error}",
             hint="run it again; the served build is untouched",
         ) from error
-    log = database.with_name(f"{database.name}.wal")
-    if log.exists():
-        raise BuildError(f"{log} was not written back", hint="run it again; the served build is untouched")
-    _sync(database)
+    for path in (database, state):
+        log = path.with_name(f"{path.name}.wal")
+        if log.exists():
+            raise BuildError(f"{log} was not written back", hint="run it again; the served build is untouched")
+        _sync(path)
     epoch = datetime.fromtimestamp(0, UTC)
     return {
         "as_of": None if as_of is None else epoch + timedelta(microseconds=as_of),
@@ -71,17 +92,19 @@ def seal(database: Path, marts: Iterable[str], config: dict[str, Any]) -> dict[s
     }
 
 
-def publish(database: Path, folder: Path, info: dict[str, Any]) -> Build:
+def publish(database: Path, state: Path, folder: Path, info: dict[str, Any]) -> Build:
     """Serve ``database`` from now on."""
     build_id = info["build_id"]
     target = folder / file_name(build_id)
     try:
         _write(folder / info_name(build_id), json.dumps(info, indent=1).encode() + b"\n")
+        os.rename(state, folder / state_name(build_id))
         os.rename(database, target)
         _sync(folder)
         _write(folder / CURRENT, file_name(build_id).encode() + b"\n")
     except BaseException:
-        for path in (target, folder / info_name(build_id), folder / f".new-{CURRENT}"):
+        made = (file_name(build_id), state_name(build_id), info_name(build_id), f".new-{CURRENT}")
+        for path in (folder / name for name in made):
             path.unlink(missing_ok=True)
         raise
     _link(folder, target.name)
@@ -94,23 +117,41 @@ def prune(folder: Path, served: str, keep: int) -> None:
     files = sorted(folder.glob("warehouse-*.duckdb"), reverse=True)
     for path in [path for path in files if path.name != served][max(keep - 1, 0) :]:
         path.unlink(missing_ok=True)
-        path.with_suffix(".json").unlink(missing_ok=True)
+        for kind in (".json", ".state"):
+            path.with_suffix(kind).unlink(missing_ok=True)
 
 
-def _strip(database: Path, marts: list[str], config: dict[str, Any]) -> tuple[int | None, list[Any]]:
-    """Drop everything but the marts; the last event's microseconds, and (source, capabilities)."""
+def _finish_state(state: Path, kept: set[str], files: dict[str, Any], config: dict[str, Any]) -> int | None:
+    """Drop what the next build does not need, add what this one was made of; the last event's microseconds."""
+    import duckdb
+
+    from ecom_analytics.marts.start import keep_staged_files
+
+    with duckdb.connect(str(state), config=config) as connection:
+        as_of = connection.execute("SELECT epoch_us(max(last_event_ts)) FROM int_event_days").fetchone()
+        _drop_others(connection, kept)
+        keep_staged_files(connection, files)
+        connection.execute("CHECKPOINT")
+    return as_of[0] if as_of else None
+
+
+def _strip(database: Path, marts: list[str], config: dict[str, Any]) -> list[Any]:
+    """Drop everything but the marts; (source, capabilities)."""
     import duckdb
 
     with duckdb.connect(str(database), config=config) as connection:
-        as_of = connection.execute("SELECT epoch_us(max(last_event_ts)) FROM int_event_days").fetchone()
         capabilities = connection.execute(
             "SELECT source, list(capability ORDER BY capability) FILTER (available) FROM capabilities GROUP BY source"
         ).fetchall()
-        for kind, name in _relations(connection):
-            if name not in marts:
-                connection.execute(f'DROP {kind} "{name}" CASCADE')
+        _drop_others(connection, set(marts))
         connection.execute("CHECKPOINT")
-    return (as_of[0] if as_of else None), capabilities
+    return capabilities
+
+
+def _drop_others(connection: Any, kept: set[str]) -> None:
+    for kind, name in _relations(connection):
+        if name not in kept:
+            connection.execute(f'DROP {kind} "{name}" CASCADE')
 
 
 def _relations(connection: Any) -> list[tuple[str, str]]:

@@ -18,6 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+from ecom_analytics.marts import project
+
 PARSED = "partial_parse.msgpack"
 MANIFEST = "manifest.json"
 KEPT_VERSIONS = 5
@@ -126,10 +128,12 @@ class _Dbt:
         if self.manifest_json.exists():
             with suppress(Exception):  # a damaged file: parse again
                 manifest = Manifest.from_msgpack((self._cache / PARSED).read_bytes())
+                manifest.build_flat_graph()  # for `graph` in macros; dbt does it only where it parses
                 # What dbt sets up once a process is set up while the parent still does other things.
                 self._runner(manifest=manifest).invoke(["ls", *self._common, "--select", "nothing"])
                 return manifest
-        result = self._runner().invoke(["parse", *self._common, "--no-partial-parse", "--write-json"])
+        state = json.dumps({"state_database": project.STATE})
+        result = self._runner().invoke(["parse", *self._common, "--no-partial-parse", "--write-json", "--vars", state])
         if result.exception is not None or not result.success:
             raise _Failed(f"the dbt project cannot be parsed: {result.exception}")
         for name in (
@@ -145,7 +149,11 @@ class _Dbt:
 
         from ecom_analytics.marts import lake
 
-        lake.give(lake.Staged(word["files"], word["batches"], word["catalogue"]))
+        lake.give(
+            lake.Staged(
+                word["files"], word["batches"], word["catalogue"], word.get("removed", ()), word.get("added", ())
+            )
+        )
         runner = self._runner(manifest=manifest, callbacks=[_Listener(parent)])
         result = runner.invoke(
             [

@@ -57,7 +57,11 @@ def test_a_build_is_published_with_what_is_known_of_it(settings: Settings, stage
     link = settings.warehouse / "ecommerce.duckdb"
     assert os.readlink(link) == current.path.name == (settings.warehouse / "CURRENT").read_text().strip()
     assert sorted(contents(settings.warehouse)) == sorted(
-        ["CURRENT", "ecommerce.duckdb", current.path.name, current.path.with_suffix(".json").name]
+        [
+            "CURRENT",
+            "ecommerce.duckdb",
+            *(current.path.with_suffix(f".{kind}").name for kind in ("duckdb", "json", "state")),
+        ]
     )
 
 
@@ -322,7 +326,9 @@ def test_a_full_disk_is_said_in_a_sentence(
 def test_a_publication_that_fails_half_way_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "building").mkdir()
     side = tmp_path / "building" / "warehouse.duckdb"
+    state = tmp_path / "building" / "state.duckdb"
     side.touch()
+    state.touch()
     replace = os.replace
 
     def refuse(source: Path, target: Path) -> None:
@@ -332,7 +338,7 @@ def test_a_publication_that_fails_half_way_leaves_no_trace(tmp_path: Path, monke
 
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(OSError, match="No space"):
-        publication.publish(side, tmp_path, {"build_id": "1-a"})
+        publication.publish(side, state, tmp_path, {"build_id": "1-a"})
     assert [path.name for path in tmp_path.iterdir()] == ["building"]
 
 

@@ -35,3 +35,13 @@
 {% macro type_instant() %}{{ return(adapter.dispatch("type_instant", "ecom_analytics")()) }}{% endmacro %}
 {% macro default__type_instant() %}timestamp{% endmacro %}
 {% macro duckdb__type_instant() %}timestamp with time zone{% endmacro %}
+
+{# The day of a point in time, in the store's time zone. #}
+{% macro date_of(timestamp) %}{{ return(adapter.dispatch("date_of", "ecom_analytics")(timestamp)) }}{% endmacro %}
+{% macro default__date_of(timestamp) %}cast(from_utc_timestamp({{ timestamp }}, '{{ var("timezone", "UTC") }}') as date){% endmacro %}
+{% macro duckdb__date_of(timestamp) %}cast({{ timestamp }} at time zone '{{ var("timezone", "UTC") }}' as date){% endmacro %}
+
+{# Makes of a row one for each date from one to another; an expression of a select list. #}
+{% macro each_day(first_day, last_day) %}{{ return(adapter.dispatch("each_day", "ecom_analytics")(first_day, last_day)) }}{% endmacro %}
+{% macro default__each_day(first_day, last_day) %}explode(sequence({{ first_day }}, {{ last_day }})){% endmacro %}
+{% macro duckdb__each_day(first_day, last_day) %}cast(unnest(generate_series({{ first_day }}, {{ last_day }}, interval 1 day)) as date){% endmacro %}

@@ -1,3 +1,8 @@
+{{ config(
+    materialized="incremental", incremental_strategy="replace_touched",
+    meta={"touched": "int_touched_days", "key": ["event_date"]}
+) }}
+{%- set touched = ref("int_touched_days") -%}
 -- One row for each source, day and event type: how many events, and how many of them fill each optional column.
 select
     source,
@@ -9,4 +14,5 @@ select
     count({{ column }}) as {{ column }}
     {%- endfor %}
 from {{ ref("stg_events") }}
+where {{ ecom_analytics.is_one_of("event_date", ecom_analytics.asked("select event_date from " ~ touched)) }}
 group by source, event_date, event_type

@@ -1,13 +1,24 @@
+{{ config(
+    materialized="incremental", incremental_strategy="replace_touched",
+    meta={"touched": "int_touched_orders", "key": ["source", "transaction_id"]}
+) }}
 {#- Events of one moment are put in one order, whatever files they came in; batch and line decide only between events
     that are equal in all that matters here. -#}
 {%- set order_of_events -%}
     event_ts, visitor_id, source_item nulls last, product_id nulls last, quantity nulls last, unit_price nulls last,
     currency nulls last, batch_id, source_line
 {%- endset -%}
+{%- set columns = [
+    "source", "transaction_id", "is_derived", "event_type", "event_ts", "event_date", "visitor_id", "session_id",
+    "session_start", "product_id", "quantity", "unit_price", "revenue", "currency", "category", "brand", "source_item", "batch_id",
+    "source_line",
+] -%}
+{%- set touched = ref("int_touched_orders") -%}
+{%- set changes = ref("int_changes") -%}
 -- Purchase and refund events, each with its transaction. A purchase has a line number if it is counted: one product of
 -- the first event where an event holds the whole order (source_item), each different line otherwise. It has a
 -- conflict if its transaction id was used by another visitor before, or long before.
-with order_events as (
+with read_events as (
     select
         source,
         -- A source without transaction ids: the purchases of one session are one transaction.
@@ -18,6 +29,7 @@ with order_events as (
         event_date,
         visitor_id,
         session_id,
+        session_start,
         product_id,
         quantity,
         unit_price,
@@ -28,8 +40,27 @@ with order_events as (
         source_item,
         batch_id,
         source_line
-    from {{ ref("stg_events") }}
+        {{- ", change" if ecom_analytics.is_partial() }}
+    from {{ changes if ecom_analytics.is_partial() else ref("stg_events") }}
     where event_type in ('purchase', 'refund') and (event_type = 'purchase' or transaction_id is not null)
+),
+
+order_events as (
+    {%- if ecom_analytics.is_partial() %}
+    -- What was read before of touched transactions, without what went, with what came.
+    select {{ columns | join(", ") }}
+    from (
+        select {{ columns | join(", ") }}, 1 as change
+        from {{ ecom_analytics.previous_state("int_order_events") }} as before
+        where {{ ecom_analytics.is_touched("before", touched, ["source", "transaction_id"]) }}
+        union all
+        select {{ columns | join(", ") }}, change from read_events
+    ) as counted
+    group by {{ columns | join(", ") }}
+    having sum(change) > 0
+    {%- else %}
+    select * from read_events
+    {%- endif %}
 ),
 
 placed as (

@@ -1,4 +1,4 @@
-{{ config(materialized="ephemeral") }}
+{{ config(meta={"kept": true}) }}
 -- What each source knows: quantities, and values that may be added up (all data is in one currency).
 with capable as (
     select source, sum(unit_price) > 0 as has_prices, sum(quantity) > 0 as has_quantities

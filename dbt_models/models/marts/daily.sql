@@ -1,3 +1,10 @@
+{{ config(
+    materialized="incremental", incremental_strategy="replace_touched",
+    meta={"touched": "int_touched_dates", "key": ["date"], "whole_with": ["sources"]}
+) }}
+{%- set touched = ref("int_touched_dates") -%}
+{%- set partial = ecom_analytics.replaces_touched(["sources"]) -%}
+{%- set dates = ecom_analytics.asked("select date from " ~ touched) if partial else none -%}
 with event_days as (
     select
         event_date as date,
@@ -5,16 +12,19 @@ with event_days as (
         sum(case when event_type = 'view' then events else 0 end) as views,
         sum(case when event_type = 'add_to_cart' then events else 0 end) as add_to_carts
     from {{ ref("int_event_days") }}
+    where {{ ecom_analytics.is_one_of("event_date", dates) }}
     group by event_date
 ),
 
 -- A visitor is active on the day a session starts, and on each later day that the session still has events on.
 visitor_days as (
-    select session_date as date, source, visitor_id from {{ ref("sessions") }}
+    select session_date as date, source, visitor_id
+    from {{ ref("sessions") }}
+    where {{ ecom_analytics.is_one_of("session_date", dates) }}
     union
     select event_date as date, source, visitor_id
     from {{ ref("stg_events") }}
-    where session_start < {{ ecom_analytics.start_of_day("event_date") }}
+    where session_start < {{ ecom_analytics.start_of_day("event_date") }} and {{ ecom_analytics.is_one_of("event_date", dates) }}
 ),
 
 visitors as (
@@ -29,13 +39,16 @@ session_days as (
         count(*) as sessions,
         count(case when transactions > 0 then 1 end) as converting_sessions
     from {{ ref("sessions") }}
+    where {{ ecom_analytics.is_one_of("session_date", dates) }}
     group by session_date
 ),
 
 purchasers as (
     select date, count(*) as purchasers
     from (
-        select distinct transaction_date as date, source, visitor_id from {{ ref("transactions") }}
+        select distinct transaction_date as date, source, visitor_id
+        from {{ ref("transactions") }}
+        where {{ ecom_analytics.is_one_of("transaction_date", dates) }}
     ) as purchaser_days
     group by date
 ),
@@ -47,6 +60,7 @@ orders as (
         sum(quantity) as quantity,
         sum(net_value) as net_value
     from {{ ref("transactions") }}
+    where {{ ecom_analytics.is_one_of("transaction_date", dates) }}
     group by transaction_date
 ),
 

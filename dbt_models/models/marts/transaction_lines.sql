@@ -1,3 +1,8 @@
+{{ config(
+    materialized="incremental", incremental_strategy="replace_touched",
+    meta={"touched": "int_touched_orders", "key": ["source", "transaction_id"], "whole_with": ["catalogue"]}
+) }}
+{%- set touched = ref("int_touched_orders") -%}
 select
     lines.source,
     lines.transaction_id,
@@ -17,3 +22,6 @@ from {{ ref("int_order_events") }} as lines
 left join {{ ref("int_product_history") }} as known
     on {{ ecom_analytics.known_at("known", "lines", "lines.event_ts") }}
 where lines.line_number is not null
+    {%- if ecom_analytics.replaces_touched(["catalogue"]) %}
+    and {{ ecom_analytics.is_touched("lines", touched, ["source", "transaction_id"]) }}
+    {%- endif %}

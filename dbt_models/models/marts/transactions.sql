@@ -1,4 +1,17 @@
-with lines as (
+{{ config(
+    materialized="incremental", incremental_strategy="replace_touched",
+    meta={"touched": "int_touched_transactions", "key": ["source", "transaction_id"]}
+) }}
+{%- set touched = ref("int_touched_transactions") -%}
+with order_events as (
+    select *
+    from {{ ref("int_order_events") }} as events
+    {%- if ecom_analytics.is_partial() %}
+    where {{ ecom_analytics.is_touched("events", touched, ["source", "transaction_id"]) }}
+    {%- endif %}
+),
+
+lines as (
     select
         source,
         transaction_id,
@@ -7,7 +20,7 @@ with lines as (
         sum(revenue) as gross_value,
         min(currency) as first_currency,
         max(currency) as last_currency
-    from {{ ref("int_order_events") }}
+    from order_events
     where line_number is not null
     group by source, transaction_id
 ),
@@ -19,7 +32,7 @@ refunds as (
         sum(revenue) as refunds,
         min(currency) as first_currency,
         max(currency) as last_currency
-    from {{ ref("int_order_events") }}
+    from order_events
     where event_type = 'refund'
     group by source, transaction_id
 ),
@@ -43,7 +56,7 @@ valued as (
         coalesce(lines.first_currency <> lines.last_currency, false)
         or coalesce(refunds.first_currency <> refunds.last_currency, false)
         or coalesce(lines.first_currency <> refunds.first_currency, false) as has_several_currencies
-    from {{ ref("int_order_events") }} as first_event
+    from order_events as first_event
     inner join lines
         on first_event.source = lines.source and first_event.transaction_id = lines.transaction_id
     left join refunds

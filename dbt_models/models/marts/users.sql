@@ -1,3 +1,9 @@
+{{ config(
+    materialized="incremental", incremental_strategy="replace_touched",
+    meta={"touched": "int_touched_users", "key": ["source", "user_id"], "whole_with": ["sources"]}
+) }}
+{%- set touched = ref("int_touched_users") -%}
+{%- set partial = ecom_analytics.replaces_touched(["sources"]) -%}
 with visits as (
     select
         source,
@@ -7,7 +13,10 @@ with visits as (
         count(*) as sessions,
         sum(views) as views,
         sum(add_to_carts) as add_to_carts
-    from {{ ref("sessions") }}
+    from {{ ref("sessions") }} as sessions
+    {%- if partial %}
+    where {{ ecom_analytics.is_touched("sessions", touched, ["source", "user_id"]) }}
+    {%- endif %}
     group by source, user_id
 ),
 

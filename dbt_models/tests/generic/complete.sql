@@ -5,7 +5,7 @@ with counted as (
     select
         count(*) as all_rows
         {%- for column in columns %}, count({{ column }}) as {{ column }}{% endfor %}
-    from {{ model }}
+    from {{ ecom_analytics.tested(model) }} as tested
 )
 {% for column in columns %}
 select '{{ column }}' as column_name, all_rows - {{ column }} as failures from counted where all_rows > {{ column }}

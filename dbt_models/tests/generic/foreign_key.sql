@@ -2,7 +2,7 @@
 {% test foreign_key(model, columns, to, to_columns=none) %}
 {%- set to_columns = to_columns or columns -%}
 select {{ columns | join(", ") }}, count(*) as occurrences
-from {{ model }} as child
+from {{ ecom_analytics.tested(model) }} as child
 where
     {% for column in columns -%} child.{{ column }} is not null and {% endfor %}
     not exists (

@@ -3,10 +3,11 @@
   hash occurs twice are compared by value, so the answer is exact.
 #}
 {% test unique_key(model, columns) %}
+{%- set rows = ecom_analytics.tested(model) -%}
 select {{ columns | join(", ") }}, count(*) as occurrences
-from {{ model }}
+from {{ rows }} as tested
 where {{ ecom_analytics.fast_hash(columns) }} in (
-    select {{ ecom_analytics.fast_hash(columns) }} from {{ model }} group by 1 having count(*) > 1
+    select {{ ecom_analytics.fast_hash(columns) }} from {{ rows }} as hashed group by 1 having count(*) > 1
 )
 group by {{ columns | join(", ") }}
 having count(*) > 1

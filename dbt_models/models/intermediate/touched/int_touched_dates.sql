@@ -1,0 +1,17 @@
+{%- set order_events = ref("int_order_events") -%}
+{%- set orders = ref("int_touched_orders") -%}
+{%- set sessions = ref("int_touched_sessions") -%}
+-- Dates of events that went or came, of their sessions, and of touched transactions and their sessions.
+select event_date as date from {{ ref("int_touched_days") }}
+union
+select session_date from {{ sessions }}
+union
+select events.event_date
+from {{ order_events }} as events
+where events.line_number = 1 and {{ ecom_analytics.is_touched("events", orders, ["source", "transaction_id"]) }}
+{%- if ecom_analytics.is_partial() %}
+union
+select events.event_date
+from {{ ecom_analytics.previous_state("int_order_events") }} as events
+where events.line_number = 1 and {{ ecom_analytics.is_touched("events", orders, ["source", "transaction_id"]) }}
+{%- endif %}
