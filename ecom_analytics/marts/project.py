@@ -36,7 +36,7 @@ def digest() -> str:
     root = folder()
     hashed = hashlib.sha256()
     for path in sorted(root.rglob("*")):
-        if path.suffix in {".py", ".sql", ".yml", ".md"} and "target" not in path.parts:
+        if path.suffix in {".py", ".sql", ".yml", ".md", ".csv"} and "target" not in path.parts:
             content = path.read_bytes()
             hashed.update(f"{path.relative_to(root)} {len(content)}\n".encode() + content)
     for package in ("dbt-core", "dbt-adapters", "dbt-duckdb", "dbt-common"):

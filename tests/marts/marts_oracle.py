@@ -248,6 +248,8 @@ class Oracle:
                     "user_id": user,
                     "is_bot": bool(broken),
                     "bot_rules": ", ".join(rule for rule in RULES if any(rule in rules for rules in broken)) or None,
+                    "first_date": self.day(min(row["session_start"] for row in rows)),
+                    "last_date": self.day(max(row["session_start"] for row in rows)),
                     "first_seen": min(row["event_ts"] for row in rows),
                     "last_seen": max(row["event_ts"] for row in rows),
                     "sessions": len({session_id(row) for row in rows}),
@@ -285,6 +287,7 @@ class Oracle:
                     "purchases": len(bought),
                     "quantity": self.total(sold, "quantity", known=source in self.counted),
                     "revenue": self.total(sold, "revenue", known=source in self.priced and self.one_currency),
+                    "events": len(rows),
                     "viewers": len({row["visitor_id"] for row in rows if row["event_type"] == "view"}),
                     "buyers": len({row["visitor_id"] for row in bought}),
                 }

@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 from unittest import mock
 
+import oracle_customers
 import pytest
 import staged_events
 from conftest import Stage
@@ -53,11 +54,15 @@ def check(settings: Settings, oracle: Oracle) -> None:
     same(rows_of(settings, "bots"), oracle.flagged(), ("source", "visitor_id"))
     same(rows_of(settings, "products"), oracle.products(), ("source", "product_id"))
     same(rows_of(settings, "daily"), oracle.daily(), ("date",))
+    key = ("source", "kind", "grain", "cohort", "period")
+    same(rows_of(settings, "cohorts"), oracle_customers.cohorts(oracle), key)
+    same(rows_of(settings, "rfm"), oracle_customers.rfm(oracle), ("source", "user_id"))
 
 
 MOMENTS = [
     *(timedelta(minutes=5 * n) for n in range(50)),
     *(timedelta(hours=n) for n in range(48)),
+    *(timedelta(days=n) for n in (4, 5, 12, 33, 65)),
     *(timedelta(hours=11, minutes=minute, microseconds=u) for minute in (0, 29, 59) for u in (0, 1)),
 ]
 TYPES = ["view", "view", "add_to_cart", "purchase", "purchase", "purchase", "refund", "search"]

@@ -10,6 +10,8 @@ with visits as (
         user_id,
         min(session_start) as first_seen,
         max(session_end) as last_seen,
+        min(session_date) as first_date,
+        max(session_date) as last_date,
         count(*) as sessions,
         sum(views) as views,
         sum(add_to_carts) as add_to_carts
@@ -51,6 +53,8 @@ select
     visits.user_id,
     visits.first_seen,
     visits.last_seen,
+    visits.first_date,
+    visits.last_date,
     visits.sessions,
     {{ ecom_analytics.whole("visits.views") }} as views,
     {{ ecom_analytics.whole("visits.add_to_carts") }} as add_to_carts,
