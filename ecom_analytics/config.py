@@ -100,6 +100,17 @@ class Settings(BaseSettings):
     bot_pause_seconds: float = Field(
         300, gt=0, le=86_400, description="A longer gap than this between two events of a visitor is a pause."
     )
+    attribution_days: float = Field(
+        30, gt=0, le=3_660, description="A visit is credited with transactions up to so many days after it began."
+    )
+    affinity_min_together: int = Field(
+        2, ge=1, description="Two products are a pair of `affinity` if so many transactions hold both."
+    )
+    affinity_max_products: int = Field(
+        200,
+        ge=2,
+        description="A transaction with more products than this makes no pairs: they would be its square. A test warns.",
+    )
     max_record_lines: int = Field(100, ge=1, le=100_000, description="Lines that one quoted CSV field may span.")
 
     rules: tuple[RuleSettings, ...] = Field(

@@ -63,6 +63,9 @@ def variables(settings: Settings) -> dict[str, Any]:
         "bot_events_per_day",
         "bot_hours_without_pause",
         "bot_pause_seconds",
+        "attribution_days",
+        "affinity_min_together",
+        "affinity_max_products",
     ]
     return {name: getattr(settings, name) for name in names}
 

@@ -12,6 +12,7 @@ from typing import Any
 from unittest import mock
 
 import oracle_customers
+import oracle_paths
 import pytest
 import staged_events
 from conftest import Stage
@@ -57,6 +58,10 @@ def check(settings: Settings, oracle: Oracle) -> None:
     key = ("source", "kind", "grain", "cohort", "period")
     same(rows_of(settings, "cohorts"), oracle_customers.cohorts(oracle), key)
     same(rows_of(settings, "rfm"), oracle_customers.rfm(oracle), ("source", "user_id"))
+    pair = ("source", "product_id", "other_product_id")
+    same(rows_of(settings, "affinity"), oracle_paths.affinity(oracle, settings.affinity_min_together), pair)
+    touch = ("source", "transaction_id", "model", "touch_number")
+    same(rows_of(settings, "attribution"), oracle_paths.attribution(oracle), touch)
 
 
 MOMENTS = [
@@ -109,7 +114,7 @@ def test_marts_are_what_plain_python_makes_of_random_events(timezone: str, curre
         pick = Random(seed)
         events = complete([row for n in range(200) for row in world(f"s{n}", pick, currencies)], timezone)
         with tempfile.TemporaryDirectory() as folder:
-            settings = Settings(home=Path(folder), timezone=timezone)
+            settings = Settings(home=Path(folder), timezone=timezone, affinity_min_together=1)
             snapshot = staged_events.write(Path(folder) / "staged", events)
             with mock.patch.object(ecom_analytics.staging, "snapshot", return_value=snapshot, create=True):
                 MartBuilder(settings).build()
