@@ -109,7 +109,7 @@ class Settings(BaseSettings):
     affinity_max_products: int = Field(
         200,
         ge=2,
-        description="A transaction with more products than this makes no pairs: they would be its square. A test warns.",
+        description="A transaction with more products makes no pairs, which would be its square; a test warns of it.",
     )
     max_record_lines: int = Field(100, ge=1, le=100_000, description="Lines that one quoted CSV field may span.")
 

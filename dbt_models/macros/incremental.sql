@@ -95,12 +95,27 @@
 {% macro get_incremental_replace_touched_sql(arg_dict) %}
     {%- set columns = arg_dict["dest_columns"] | map(attribute="quoted") | join(", ") -%}
     {%- set meta = config.get("meta") -%}
-    delete from {{ arg_dict["target_relation"] }} as replaced
-    {%- if ecom_analytics.replaces_touched(meta.get("whole_with", [])) %}
-    where {{ ecom_analytics.is_replaced("replaced", meta, ref(meta["touched"])) }}
-    {%- endif %};
-    insert into {{ arg_dict["target_relation"] }} ({{ columns }})
-    select {{ columns }} from {{ arg_dict["temp_relation"] }}
+    {%- set replaced = arg_dict["target_relation"] -%}
+    {%- set rows = arg_dict["temp_relation"] -%}
+    {%- if ecom_analytics.replaces_touched(meta.get("whole_with", [])) -%}
+    {%- set touched = ref(meta["touched"]) -%}
+    create or replace table {{ ecom_analytics.placed(replaced) }} as
+    select {{ columns }}
+    from {{ rows }} as rows_of_model
+    where {{ ecom_analytics.is_touched("rows_of_model", touched, meta["key"]) }};
+    delete from {{ replaced }} as replaced where {{ ecom_analytics.is_replaced("replaced", meta, touched) }};
+    insert into {{ replaced }} ({{ columns }}) select {{ columns }} from {{ ecom_analytics.placed(replaced) }}
+    {%- else -%}
+    delete from {{ replaced }};
+    insert into {{ replaced }} ({{ columns }}) select {{ columns }} from {{ rows }}
+    {%- endif %}
+{% endmacro %}
+
+{# The table of the rows that this build put into a model; publication drops it. #}
+{% macro placed(relation) %}
+    {{ return(api.Relation.create(
+        database=relation.database, schema=relation.schema, identifier=relation.identifier ~ "__placed"
+    )) }}
 {% endmacro %}
 
 {# Whether a model that depends on these as a whole can replace touched keys only. #}
@@ -123,15 +138,13 @@
 
 {#
   The rows of a model that a test has to look at: those that this build put there. All others passed the same test in
-  the build before. All rows, where the model is made anew.
+  the build before, and have other keys. All rows, where the model is made anew.
 #}
 {% macro tested(model) %}
     {%- if ecom_analytics.is_partial() -%}
     {%- for node in graph.nodes.values() if node.relation_name == model | string and node.config.materialized == "incremental" -%}
-        {%- set meta = node.config.meta -%}
-        {%- if ecom_analytics.replaces_touched(meta.get("whole_with", [])) -%}
-            {%- set replaced = ecom_analytics.is_replaced("tested", meta, ecom_analytics.relation_of(meta["touched"])) -%}
-            {{ return("(select * from " ~ model ~ " as tested where " ~ replaced ~ ")") }}
+        {%- if ecom_analytics.replaces_touched(node.config.meta.get("whole_with", [])) -%}
+            {{ return(ecom_analytics.placed(model)) }}
         {%- endif -%}
     {%- endfor -%}
     {%- endif -%}

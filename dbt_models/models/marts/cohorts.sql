@@ -25,31 +25,36 @@ spans as (
     group by source, first_date, last_date
 ),
 
--- Most visitors come on one day only: these count for the first period of their cohort, and need no look at sessions.
-comers as (
-    select source, user_id, first_date
-    from {{ ref("users") }}
-    where first_date < last_date
-),
-
-visits as (
-    select distinct comers.source, comers.user_id, comers.first_date, sessions.session_date as date
-    from {{ ref("sessions") }} as sessions
-    inner join comers on sessions.source = comers.source and sessions.user_id = comers.user_id
-    where sessions.session_date > comers.first_date
-),
-
 purchases as (
-    select distinct buyers.source, buyers.user_id, buyers.first_date, transactions.transaction_date as date
+    select
+        buyers.source,
+        buyers.first_date,
+        transactions.transaction_date as date,
+        lag(transactions.transaction_date) over (
+            partition by transactions.source, transactions.user_id order by transactions.transaction_date
+        ) as date_before
     from {{ ref("transactions") }} as transactions
     inner join buyers on transactions.source = buyers.source and transactions.user_id = buyers.user_id
-    where transactions.transaction_date > buyers.first_date
 ),
 
+-- How many came again on a day, and for how many it was the first day of its week or month.
 activity as (
-    select 'first_visit' as kind, source, user_id, first_date, date from visits
+    select 'first_visit' as kind, source, first_date, date, days, weeks, months
+    from {{ ref("int_activity") }}
     union all
-    select 'first_purchase' as kind, source, user_id, first_date, date from purchases
+    select
+        'first_purchase' as kind,
+        source,
+        first_date,
+        date,
+        count(*) as days,
+        count(case when {{ dbt.date_trunc("week", "date") }} > {{ dbt.date_trunc("week", "date_before") }} then 1 end)
+            as weeks,
+        count(case when {{ dbt.date_trunc("month", "date") }} > {{ dbt.date_trunc("month", "date_before") }} then 1 end)
+            as months
+    from purchases
+    where date > date_before
+    group by source, first_date, date
 ),
 
 orders as (
@@ -89,17 +94,14 @@ orders as (
 ),
 
 {{ grain }}_active as (
-    select kind, source, cohort, period, count(*) as active
-    from (
-        select distinct
-            kind,
-            source,
-            user_id,
-            {{ cohort }} as cohort,
-            {{ dbt.datediff(dbt.date_trunc(grain, "first_date"), dbt.date_trunc(grain, "date"), grain) }} as period
-        from activity
-    ) as periods
-    group by kind, source, cohort, period
+    select
+        kind,
+        source,
+        {{ cohort }} as cohort,
+        {{ dbt.datediff(dbt.date_trunc(grain, "first_date"), dbt.date_trunc(grain, "date"), grain) }} as period,
+        sum({{ grain }}s) as active
+    from activity
+    group by 1, 2, 3, 4
 ),
 
 {{ grain }}_orders as (

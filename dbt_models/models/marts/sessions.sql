@@ -14,7 +14,8 @@
 {%- set on_those_days = ecom_analytics.is_one_of("event_date", ecom_analytics.asked(days) if partial else none) -%}
 {%- set key = ["source", "session_id"] -%}
 {%- set own = [
-    "source", "visitor_id", "session_start", "session_end", "session_date", "events", "views", "add_to_carts", "purchases"
+    "source", "visitor_id", "session_start", "session_end", "session_date", "events", "views", "add_to_carts", "checkouts",
+    "purchases",
 ] -%}
 {%- set touch = ["traffic_source", "medium", "campaign"] -%}
 with grouped as (
@@ -28,6 +29,7 @@ with grouped as (
         count(*) as events,
         count(case when event_type = 'view' then 1 end) as views,
         count(case when event_type = 'add_to_cart' then 1 end) as add_to_carts,
+        count(case when event_type = 'checkout' then 1 end) as checkouts,
         count(case when event_type = 'purchase' then 1 end) as purchases
     from {{ ref("stg_events") }}
     where {{ on_those_days }}
@@ -112,6 +114,7 @@ select
     sessions.events,
     sessions.views,
     sessions.add_to_carts,
+    sessions.checkouts,
     sessions.purchases,
     coalesce(orders.transactions, 0) as transactions,
     {{ ecom_analytics.money(

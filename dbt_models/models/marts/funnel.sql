@@ -1,0 +1,90 @@
+{{ config(
+    materialized="incremental", incremental_strategy="replace_touched",
+    meta={"touched": "int_changed_visitors", "key": ["source", "visitor_id"]}
+) }}
+{%- set touched = ref("int_changed_visitors") -%}
+{%- set visitor = ["source", "visitor_id"] -%}
+{%- set steps = ecom_analytics.funnel_steps() -%}
+{%- set movers -%}
+    select distinct source, visitor_id
+    from {{ ref("sessions") }} as sessions
+    where
+        add_to_carts + checkouts + purchases > 0
+        {{ "and " ~ ecom_analytics.is_touched("sessions", touched, visitor) if ecom_analytics.is_partial() }}
+{%- endset -%}
+{%- set days -%}
+    select distinct {{ ecom_analytics.each_day("first_day", "last_day") }} as day
+    from (
+        select distinct session_date as first_day, {{ ecom_analytics.date_of("session_end") }} as last_day
+        from {{ ref("sessions") }} as sessions
+        where {{ ecom_analytics.is_touched("sessions", "(" ~ movers ~ ")", visitor) }}
+    ) as spans
+{%- endset -%}
+{#- Events of one moment are taken in the order of the steps, others last. -#}
+{%- set in_order -%} partition by source, visitor_id order by event_ts, rank, step {%- endset -%}
+with movers as (
+    {{ movers }}
+),
+
+moves as (
+    select
+        source,
+        visitor_id,
+        session_start,
+        event_ts,
+        case
+            {%- for step in steps %}
+            when event_type = '{{ step }}' then {{ loop.index }}
+            {%- endfor %}
+            else {{ steps | length + 1 }}
+        end as rank,
+        case when event_type in ('{{ steps | join("', '") }}') then event_type else 'other' end as step
+    from {{ ref("stg_events") }} as events
+    where
+        {{ ecom_analytics.is_one_of("event_date", ecom_analytics.asked(days)) }}
+        and {{ ecom_analytics.is_touched("events", "movers", visitor) }}
+),
+
+compared as (
+    select
+        *,
+        case
+            when step = lag(step) over ({{ in_order }}) and session_start = lag(session_start) over ({{ in_order }})
+                then 0
+            else 1
+        end as is_first
+    from moves
+),
+
+numbered as (
+    select *, sum(is_first) over ({{ in_order }} rows between unbounded preceding and current row) as run_number
+    from compared
+),
+
+runs as (
+    select
+        source,
+        visitor_id,
+        run_number,
+        session_start,
+        step,
+        min(event_ts) as first_ts,
+        max(event_ts) as last_ts,
+        count(*) as events
+    from numbered
+    group by source, visitor_id, run_number, session_start, step
+)
+
+select
+    runs.source,
+    runs.visitor_id,
+    {{ ecom_analytics.whole("runs.run_number") }} as run_number,
+    {{ ecom_analytics.session_id("runs.source", "runs.visitor_id", "runs.session_start") }} as session_id,
+    {{ ecom_analytics.date_of("runs.session_start") }} as session_date,
+    runs.step,
+    runs.first_ts,
+    runs.last_ts,
+    runs.events,
+    bots.visitor_id is not null as is_bot
+from runs
+left join {{ ref("bots") }} as bots on runs.source = bots.source and runs.visitor_id = bots.visitor_id
