@@ -58,9 +58,8 @@ def _meta(generation: Generation, parameters: Parameters) -> Answer:
 
 
 def _metrics(generation: Generation, parameters: Parameters) -> Answer:
-    figures = Figures(generation)
-    columns = ("name", "label", "definition", "unit")
-    return Answer([{"name": name, **figures.definition(name)} for name in SERIES], columns=columns)
+    found = Figures(generation).catalogue()
+    return Answer(found, columns=tuple(found[0]) if found else ())
 
 
 def _capabilities(generation: Generation, parameters: Parameters) -> Answer:

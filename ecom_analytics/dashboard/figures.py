@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
+from datetime import date
+from functools import cached_property
 from typing import Any
-from zoneinfo import ZoneInfo
 
+from ecom_analytics import metrics
 from ecom_analytics.dashboard.generations import Generation
 from ecom_analytics.dashboard.parameters import Range
 
@@ -13,7 +14,7 @@ KPIS = ("visitors", "sessions", "transactions", "session_conversion_rate", "net_
 SERIES = (*KPIS, "views", "add_to_carts")
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
-_RATIOS = {"session_conversion_rate": ("converting_sessions", "sessions"), "aov": ("net_value", "transactions")}
+_RATIOS = ("session_conversion_rate", "aov")
 _MONEY = ("net_value", "aov")
 
 NO_PRICES = "this data has no prices"
@@ -31,7 +32,18 @@ class Figures:
     def __init__(self, generation: Generation) -> None:
         self._rows = generation.rows
         self._info = generation.build.info
-        self._zone = ZoneInfo(self._info.get("timezone", "UTC"))
+
+    @cached_property
+    def _metrics(self) -> dict[str, metrics.Metric]:
+        return metrics.catalogue(self._rows)
+
+    def catalogue(self) -> list[dict[str, Any]]:
+        """Every metric of the build: what it means and how it is computed."""
+        keys = ("formula", "mart", "during", "format", "grain", "additivity", "null_rule", "available")
+        return [
+            {"name": name, **self.definition(name), **{key: getattr(metric, key) for key in keys}}
+            for name, metric in self._metrics.items()
+        ]
 
     def span(self) -> tuple[date, date] | None:
         """The first and the last day of the data."""
@@ -44,12 +56,9 @@ class Figures:
 
     def definition(self, metric: str) -> dict[str, Any]:
         """Label, definition and unit of a metric, as the build carries them."""
-        known = self._info.get("metrics", {}).get(metric, {})
-        return {
-            "label": known.get("label", metric.replace("_", " ").capitalize()),
-            "definition": known.get("description", ""),
-            "unit": "money" if metric in _MONEY else "ratio" if metric in _RATIOS else "count",
-        }
+        known = self._metrics[metric]
+        unit = known.unit if known.unit in ("money", "ratio") else "count"
+        return {"label": known.label, "definition": known.description, "unit": unit}
 
     def unavailable(self, metric: str) -> str | None:
         """Why the data cannot tell a metric; None if it can."""
@@ -65,26 +74,8 @@ class Figures:
         return None if any("unit_price" in columns for columns in known) else NO_PRICES
 
     def totals(self, days: Range) -> dict[str, Any]:
-        """The key figures over a range.
-
-        Visitors are those with a session in it, also one that began before midnight of its first day, each counted
-        once; so the visitors of a single day are those of the mart ``daily``. Sessions count on the day they began,
-        transactions on their own.
-        """
-        within = [days.first, days.last]
-        (visits,) = self._rows(
-            "SELECT count(DISTINCT (source, visitor_id)) AS visitors, "
-            "count(*) FILTER (WHERE session_date >= $first) AS sessions, "
-            "count(*) FILTER (WHERE session_date >= $first AND transactions > 0) AS converting_sessions "
-            "FROM sessions WHERE session_date <= $last AND (session_date >= $first OR session_end >= $midnight)",
-            {"first": days.first, "last": days.last, "midnight": datetime.combine(days.first, time(), self._zone)},
-        )
-        (orders,) = self._rows(
-            "SELECT count(*) AS transactions, sum(net_value) AS net_value FROM transactions "
-            "WHERE transaction_date BETWEEN ? AND ?",
-            within,
-        )
-        return self._with_ratios({**visits, **orders})
+        """The key figures over a range, by the formulas of the build's catalogue."""
+        return metrics.values(self._rows, self._metrics, KPIS, days.first, days.last)
 
     def by_day(self, days: Range) -> dict[date, dict[str, Any]]:
         """The figures of each day of a range; a day without any event has none."""
@@ -98,7 +89,8 @@ class Figures:
     def _with_ratios(self, row: dict[str, Any]) -> dict[str, Any]:
         if row["net_value"] is None and not row["transactions"]:
             row["net_value"] = 0
-        for name, (part, whole) in _RATIOS.items():
+        for name in _RATIOS:
+            part, whole = self._metrics[name].numerator or "", self._metrics[name].denominator or ""
             row[name] = None if not row[whole] or row[part] is None else float(row[part]) / row[whole]
         return row
 

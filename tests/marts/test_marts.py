@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -20,7 +19,8 @@ from hypothesis import Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from marts_oracle import Oracle, Row
-from staged_events import Event, complete, event
+from staged_events import complete, event
+from worlds import world
 
 import ecom_analytics.staging
 from ecom_analytics import MartBuilder, Settings, Warehouse
@@ -62,47 +62,6 @@ def check(settings: Settings, oracle: Oracle) -> None:
     same(rows_of(settings, "affinity"), oracle_paths.affinity(oracle, settings.affinity_min_together), pair)
     touch = ("source", "transaction_id", "model", "touch_number")
     same(rows_of(settings, "attribution"), oracle_paths.attribution(oracle), touch)
-
-
-MOMENTS = [
-    *(timedelta(minutes=5 * n) for n in range(50)),
-    *(timedelta(hours=n) for n in range(48)),
-    *(timedelta(days=n) for n in (4, 5, 12, 33, 65)),
-    *(timedelta(hours=11, minutes=minute, microseconds=u) for minute in (0, 29, 59) for u in (0, 1)),
-]
-TYPES = ["view", "view", "add_to_cart", "purchase", "purchase", "purchase", "refund", "search"]
-
-
-def world(source: str, pick: Random, currencies: tuple[str | None, ...]) -> list[Event]:
-    """The events of one source: few values of everything, so that they meet."""
-    first = datetime(2026, 3, 28, 12, tzinfo=UTC)  # Berlin's clocks go forward on the 29th
-    known = {name: pick.random() < 0.5 for name in ("order", "login", "visit", "product")}
-    values: dict[str, tuple[str, list[Any]]] = {
-        "user_id": ("login", [None, "u1", "u2"]),
-        "quantity": ("order", [None, Decimal(1), Decimal("2.5")]),
-        "unit_price": ("order", [None, Decimal("3.3333"), Decimal(10)]),
-        "currency": ("order", [*currencies]),
-        "category": ("product", [None, "c1", "c2"]),
-        "brand": ("product", [None, "b1", "b2"]),
-        "traffic_source": ("visit", [None, "mail", "search"]),
-        "medium": ("visit", [None, "cpc"]),
-        "campaign": ("visit", [None, "spring", "sale"]),
-        "device": ("visit", [None, "mobile", "desktop"]),
-        "country": ("visit", [None, "DE", "FR"]),
-    }
-    return [
-        event(
-            source=source,
-            event_ts=first + pick.choice(MOMENTS),
-            event_type=pick.choice(TYPES),
-            visitor_id=pick.choice(["v1", "v2", "v|3"]),
-            product_id=pick.choice([None, "p1", "p2"]),
-            source_item=pick.choice([None, None, 1, 2]),
-            transaction_id=pick.choice([None, "t1", "t2"]),
-            **{name: pick.choice(options) for name, (of, options) in values.items() if known[of]},
-        )
-        for _ in range(pick.randint(1, 25))
-    ]
 
 
 @pytest.mark.parametrize(("timezone", "currencies"), [("UTC", ("EUR",)), ("Europe/Berlin", ("EUR", "USD", None))])

@@ -15,13 +15,13 @@
 {%- set days -%}
     select distinct {{ ecom_analytics.each_day("first_day", "last_day") }} as day
     from (
-        select distinct session_date as first_day, {{ ecom_analytics.date_of("session_end") }} as last_day
+        select distinct session_date as first_day, session_end_date as last_day
         from {{ ref("sessions") }} as sessions
         where {{ ecom_analytics.is_touched("sessions", "(" ~ movers ~ ")", visitor) }}
     ) as spans
 {%- endset -%}
 {#- Events of one moment are taken in the order of the steps, others last. -#}
-{%- set in_order -%} partition by source, visitor_id order by event_ts, rank, step {%- endset -%}
+{%- set in_order -%} partition by source, visitor_id order by event_ts, rank {%- endset -%}
 with movers as (
     {{ movers }}
 ),
@@ -45,6 +45,13 @@ moves as (
         and {{ ecom_analytics.is_touched("events", "movers", visitor) }}
 ),
 
+-- Equal ones of a moment are one, so that there is one order only.
+moments as (
+    select source, visitor_id, session_start, event_ts, rank, step, count(*) as events
+    from moves
+    group by source, visitor_id, session_start, event_ts, rank, step
+),
+
 compared as (
     select
         *,
@@ -53,7 +60,7 @@ compared as (
                 then 0
             else 1
         end as is_first
-    from moves
+    from moments
 ),
 
 numbered as (
@@ -70,7 +77,7 @@ runs as (
         step,
         min(event_ts) as first_ts,
         max(event_ts) as last_ts,
-        count(*) as events
+        sum(events) as events
     from numbered
     group by source, visitor_id, run_number, session_start, step
 )
@@ -84,7 +91,7 @@ select
     runs.step,
     runs.first_ts,
     runs.last_ts,
-    runs.events,
+    {{ ecom_analytics.whole("runs.events") }} as events,
     bots.visitor_id is not null as is_bot
 from runs
 left join {{ ref("bots") }} as bots on runs.source = bots.source and runs.visitor_id = bots.visitor_id

@@ -14,8 +14,8 @@
 {%- set on_those_days = ecom_analytics.is_one_of("event_date", ecom_analytics.asked(days) if partial else none) -%}
 {%- set key = ["source", "session_id"] -%}
 {%- set own = [
-    "source", "visitor_id", "session_start", "session_end", "session_date", "events", "views", "add_to_carts", "checkouts",
-    "purchases",
+    "source", "visitor_id", "session_start", "session_end", "session_date", "session_end_date", "events", "views",
+    "add_to_carts", "checkouts", "purchases",
 ] -%}
 {%- set touch = ["traffic_source", "medium", "campaign"] -%}
 with grouped as (
@@ -26,6 +26,7 @@ with grouped as (
         max(event_ts) as session_end,
         -- The day of an event never falls as its time rises, so this is the day of the session's start.
         min(event_date) as session_date,
+        max(event_date) as session_end_date,
         count(*) as events,
         count(case when event_type = 'view' then 1 end) as views,
         count(case when event_type = 'add_to_cart' then 1 end) as add_to_carts,
@@ -111,6 +112,7 @@ select
     sessions.session_start,
     sessions.session_end,
     sessions.session_date,
+    sessions.session_end_date,
     sessions.events,
     sessions.views,
     sessions.add_to_carts,

@@ -16,6 +16,7 @@ select
     lines.revenue,
     lines.currency,
     lines.event_ts,
+    lines.event_date,
     lines.batch_id,
     lines.source_line
 from {{ ref("int_order_events") }} as lines

@@ -38,14 +38,14 @@ changed as (
 ),
 
 before as (
-    select source, session_id, session_date, {{ ecom_analytics.date_of("session_end") }} as last_day
+    select source, session_id, session_date, session_end_date as last_day
     from {{ ecom_analytics.previous("sessions") }} as sessions
     where
         {{ ecom_analytics.is_one_of("session_date", ecom_analytics.asked(dates)) }}
         and {{ ecom_analytics.is_touched("sessions", "named", key) }}
     {%- if ecom_analytics.asked(others) %}
     union
-    select source, session_id, session_date, {{ ecom_analytics.date_of("session_end") }}
+    select source, session_id, session_date, session_end_date
     from {{ ecom_analytics.previous("sessions") }} as sessions
     where {{ ecom_analytics.is_touched("sessions", "(" ~ others ~ ")", ["source", "visitor_id"]) }}
     {%- endif %}
