@@ -89,7 +89,7 @@
 {#
   The incremental strategy of all keyed models: rows of touched keys go, the model's rows come. A model's `meta` names
   the relation with the touched keys (`touched`) and their columns in it and in the model (`key`). If what it depends
-  on as a whole is not as it was (`whole_with`: sources, catalogue), all rows go. A column that both have and that has
+  on as a whole is not as it was (`whole_with`: sources, catalogue, dimensions), all rows go. A column that both have and that has
   few values in `touched` can be named (`date`), so that most rows are passed over quickly.
 #}
 {% macro get_incremental_replace_touched_sql(arg_dict) %}
@@ -124,6 +124,7 @@
         ecom_analytics.is_partial()
         and ("catalogue" not in whole_with or ecom_analytics.same_catalogue())
         and ("sources" not in whole_with or ecom_analytics.same_sources())
+        and ("dimensions" not in whole_with or ecom_analytics.same_dimensions())
     ) }}
 {% endmacro %}
 

@@ -11,6 +11,7 @@ from typing import Any
 from unittest import mock
 
 import oracle_customers
+import oracle_days
 import oracle_paths
 import pytest
 import staged_events
@@ -55,6 +56,8 @@ def check(settings: Settings, oracle: Oracle) -> None:
     same(rows_of(settings, "bots"), oracle.flagged(), ("source", "visitor_id"))
     same(rows_of(settings, "products"), oracle.products(), ("source", "product_id"))
     same(rows_of(settings, "daily"), oracle.daily(), ("date",))
+    days = oracle_days.daily_by(oracle) + oracle_days.of_lines(oracle, rows_of(settings, "transaction_lines"))
+    same(rows_of(settings, "daily_by"), days, ("date", "source", "dimension", "value"))
     key = ("source", "kind", "grain", "cohort", "period")
     same(rows_of(settings, "cohorts"), oracle_customers.cohorts(oracle), key)
     same(rows_of(settings, "rfm"), oracle_customers.rfm(oracle), ("source", "user_id"))

@@ -10,13 +10,16 @@ with visits as (
         + ([(-1, ecom_analytics.previous("sessions"), ecom_analytics.previous("users"))] if partial else [])
     ) %}
     {{ "union all" if not loop.first }}
-    select {{ sign }} as change, sessions.source, sessions.user_id, users.first_date, sessions.session_date as date
+    select {{ sign }} as change, sessions.source, sessions.user_id, comers.first_date, sessions.session_date as date
     from {{ sessions }} as sessions
-    inner join {{ users }} as users on sessions.source = users.source and sessions.user_id = users.user_id
-    where
-        -- Most visitors come on one day only.
-        users.first_date < users.last_date
-        {{ "and " ~ ecom_analytics.is_touched("sessions", touched, ["source", "user_id"]) if partial }}
+    inner join (
+        select source, user_id, first_date
+        from {{ users }} as users
+        where
+            -- Most visitors come on one day only.
+            first_date < last_date
+            {{ "and " ~ ecom_analytics.is_touched("users", touched, ["source", "user_id"]) if partial }}
+    ) as comers on sessions.source = comers.source and sessions.user_id = comers.user_id
     {%- endfor %}
 ),
 

@@ -16,40 +16,16 @@ with event_days as (
     group by event_date
 ),
 
--- A visitor is active on the day a session starts, and on each later day that the session still has events on.
-visitor_days as (
-    select session_date as date, source, visitor_id
-    from {{ ref("sessions") }}
-    where {{ ecom_analytics.is_one_of("session_date", dates) }}
-    union
-    select event_date as date, source, visitor_id
-    from {{ ref("stg_events") }}
-    where session_start < {{ ecom_analytics.start_of_day("event_date") }} and {{ ecom_analytics.is_one_of("event_date", dates) }}
-),
-
-visitors as (
-    select date, count(*) as visitors
-    from visitor_days
-    group by date
-),
-
-session_days as (
+-- A visitor is a bot or is none, and of one source: these add up.
+visits as (
     select
-        session_date as date,
-        count(*) as sessions,
-        count(case when transactions > 0 then 1 end) as converting_sessions
-    from {{ ref("sessions") }}
-    where {{ ecom_analytics.is_one_of("session_date", dates) }}
-    group by session_date
-),
-
-purchasers as (
-    select date, count(*) as purchasers
-    from (
-        select distinct transaction_date as date, source, visitor_id
-        from {{ ref("transactions") }}
-        where {{ ecom_analytics.is_one_of("transaction_date", dates) }}
-    ) as purchaser_days
+        date,
+        sum(visitors) as visitors,
+        sum(sessions) as sessions,
+        sum(converting_sessions) as converting_sessions,
+        sum(purchasers) as purchasers
+    from {{ ref("daily_by") }}
+    where dimension = 'source' and {{ ecom_analytics.is_one_of("date", dates) }}
     group by date
 ),
 
@@ -72,13 +48,13 @@ known as (
 
 select
     event_days.date,
-    visitors.visitors,
-    coalesce(session_days.sessions, 0) as sessions,
+    {{ ecom_analytics.whole("visits.visitors") }} as visitors,
+    {{ ecom_analytics.whole("visits.sessions") }} as sessions,
     {{ ecom_analytics.whole("event_days.events") }} as events,
     {{ ecom_analytics.whole("event_days.views") }} as views,
     {{ ecom_analytics.whole("event_days.add_to_carts") }} as add_to_carts,
-    coalesce(purchasers.purchasers, 0) as purchasers,
-    coalesce(session_days.converting_sessions, 0) as converting_sessions,
+    {{ ecom_analytics.whole("visits.purchasers") }} as purchasers,
+    {{ ecom_analytics.whole("visits.converting_sessions") }} as converting_sessions,
     coalesce(orders.transactions, 0) as transactions,
     {{ ecom_analytics.money(
         ecom_analytics.total("orders.quantity", "orders.transactions", "known.has_quantities")
@@ -87,8 +63,6 @@ select
         ecom_analytics.total("orders.net_value", "orders.transactions", "known.has_values")
     ) }} as net_value
 from event_days
-left join visitors on event_days.date = visitors.date
-left join session_days on event_days.date = session_days.date
-left join purchasers on event_days.date = purchasers.date
+left join visits on event_days.date = visits.date
 left join orders on event_days.date = orders.date
 cross join known

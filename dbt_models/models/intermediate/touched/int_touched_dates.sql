@@ -4,7 +4,8 @@
 -- Dates of events that went or came, of their sessions, and of touched transactions and their sessions.
 select event_date as date from {{ ref("int_touched_days") }}
 union
-select session_date from {{ sessions }}
+select {{ ecom_analytics.each_day("session_date", "last_day") }}
+from (select distinct session_date, last_day from {{ sessions }}) as spans
 union
 select events.event_date
 from {{ order_events }} as events
