@@ -100,6 +100,9 @@ class Settings(BaseSettings):
     bot_pause_seconds: float = Field(
         300, gt=0, le=86_400, description="A longer gap than this between two events of a visitor is a pause."
     )
+    cart_idle_days: float = Field(
+        7, gt=0, le=366, description="A cart without an add or a removal for longer than this is abandoned."
+    )
     attribution_days: float = Field(
         30, gt=0, le=3_660, description="A visit is credited with transactions up to so many days after it began."
     )

@@ -63,6 +63,7 @@ def variables(settings: Settings) -> dict[str, Any]:
         "bot_events_per_day",
         "bot_hours_without_pause",
         "bot_pause_seconds",
+        "cart_idle_days",
         "attribution_days",
         "affinity_min_together",
         "affinity_max_products",

@@ -46,9 +46,7 @@ def daily_by(oracle: Oracle) -> list[Row]:
                     "purchasers": len({row["visitor_id"] for row in orders}),
                     "transactions": len(orders),
                     "quantity": oracle.total(orders, "quantity", known=source in oracle.counted),
-                    "net_value": oracle.total(
-                        orders, "net_value", known=source in oracle.priced and oracle.one_currency
-                    ),
+                    "net_value": oracle.total(orders, "net_value", known=valued),
                     "revenue": None,
                 }
             )

@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 from unittest import mock
 
+import oracle_carts
 import oracle_customers
 import oracle_days
 import oracle_paths
@@ -61,6 +62,7 @@ def check(settings: Settings, oracle: Oracle) -> None:
     key = ("source", "kind", "grain", "cohort", "period")
     same(rows_of(settings, "cohorts"), oracle_customers.cohorts(oracle), key)
     same(rows_of(settings, "rfm"), oracle_customers.rfm(oracle), ("source", "user_id"))
+    same(rows_of(settings, "carts"), oracle_carts.carts(oracle), ("source", "visitor_id", "cart_number"))
     pair = ("source", "product_id", "other_product_id")
     same(rows_of(settings, "affinity"), oracle_paths.affinity(oracle, settings.affinity_min_together), pair)
     touch = ("source", "transaction_id", "model", "touch_number")

@@ -15,7 +15,8 @@ MOMENTS = [
     *(timedelta(days=n) for n in (4, 5, 12, 33, 65)),
     *(timedelta(hours=11, minutes=minute, microseconds=u) for minute in (0, 29, 59) for u in (0, 1)),
 ]
-TYPES = ["view", "view", "add_to_cart", "purchase", "purchase", "purchase", "refund", "search"]
+TYPES = ["view", "view", "add_to_cart", "add_to_cart", "remove_from_cart", "checkout", "search"]
+TYPES += ["purchase", "purchase", "purchase", "refund"]
 
 
 def world(source: str, pick: Random, currencies: tuple[str | None, ...]) -> list[Event]:

@@ -45,3 +45,8 @@
 {% macro each_day(first_day, last_day) %}{{ return(adapter.dispatch("each_day", "ecom_analytics")(first_day, last_day)) }}{% endmacro %}
 {% macro default__each_day(first_day, last_day) %}explode(sequence({{ first_day }}, {{ last_day }})){% endmacro %}
 {% macro duckdb__each_day(first_day, last_day) %}cast(unnest(generate_series({{ first_day }}, {{ last_day }}, interval 1 day)) as date){% endmacro %}
+
+{# A point in time so many microseconds later. #}
+{% macro later(timestamp, microseconds) %}{{ return(adapter.dispatch("later", "ecom_analytics")(timestamp, microseconds)) }}{% endmacro %}
+{% macro default__later(timestamp, microseconds) %}timestamp_micros(unix_micros({{ timestamp }}) + {{ microseconds }}){% endmacro %}
+{% macro duckdb__later(timestamp, microseconds) %}make_timestamptz(epoch_us({{ timestamp }}) + {{ microseconds }}){% endmacro %}
