@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
@@ -10,6 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import oracle_carts
 import oracle_customers
 import pytest
 import staged_events
@@ -86,6 +88,15 @@ def expected(oracle: Oracle, start: date, end: date) -> Expected:
         "customers": len(customers),
         "repeat_customers": again,
         "repeat_purchase_rate": rate(again, len(customers)),
+    }
+    opened = [row for row in oracle_carts.carts(oracle) if start <= row["opened_date"] <= end]
+    ends = Counter(row["status"] for row in opened)
+    found |= {f"{status}_carts": ends[status] for status in ("purchased", "recovered", "abandoned", "emptied", "open")}
+    ended = ends["purchased"] + ends["recovered"] + ends["abandoned"]
+    found |= {
+        "carts": len(opened),
+        "ended_carts": ended,
+        "cart_abandonment_rate": rate(ends["abandoned"], ended),
     }
     for length in (30, 60, 90):
         seen = [row for row in customers if row["age_days"] >= length]
