@@ -21,6 +21,7 @@ _WHERE = {
     "IngestReport": "reports",
     "Ingestor": "ingest",
     "MartBuilder": "marts",
+    "MartError": "errors",
     "Pipeline": "pipeline",
     "RunReport": "reports",
     "Settings": "config",
@@ -39,6 +40,7 @@ __all__ = [
     "IngestReport",
     "Ingestor",
     "MartBuilder",
+    "MartError",
     "Pipeline",
     "RunReport",
     "Settings",
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
     from ecom_analytics.config import Settings
     from ecom_analytics.dashboard import create_app
     from ecom_analytics.erasure import Eraser
-    from ecom_analytics.errors import EcomError
+    from ecom_analytics.errors import EcomError, MartError
     from ecom_analytics.export import Exporter
     from ecom_analytics.ingest import Ingestor
     from ecom_analytics.marts import MartBuilder

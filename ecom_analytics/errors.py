@@ -17,6 +17,7 @@
      │   ├─ RestageError         settings changed that the staged tables were made with
      │   └─ TooManyRejectedError more records were rejected than max_rejected allows
      ├─ BuildError               the marts could not be built
+     │   ├─ MartError            a model failed, or dbt did
      │   └─ TestsFailedError     they were built, but a test failed: nothing is published
      ├─ NotBuiltError            there is no published warehouse yet
      ├─ ExportError              the export could not be written
@@ -110,6 +111,10 @@ class TooManyRejectedError(StagingError):
 
 class BuildError(EcomError):
     """The marts could not be built; the served build is untouched."""
+
+
+class MartError(BuildError):
+    """A model failed, or dbt did; ``facts`` tell the models and where their compiled SQL is kept."""
 
 
 class TestsFailedError(BuildError):

@@ -166,6 +166,42 @@ class CheckResult:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeResult:
+    """What became of one model, test or seed in a build.
+
+    Attributes
+    ----------
+    name : str
+    kind : str
+        ``model``, ``test`` or ``seed``.
+    status : str
+        ``success`` of a model or seed; ``pass``, ``warn``, ``fail`` of a test; ``error`` and ``skipped`` of any.
+    seconds : float
+    rows : int or None
+        Rows of the model's table, where they are known.
+    rows_read : int or None
+        Rows that came out of its scans of tables and files; a table that is scanned twice counts twice. None of tests
+        and seeds.
+    rows_written : int or None
+        Rows that were put into its table: all of them, or those of touched keys only. None of tests and seeds.
+    failures : int
+        Failing rows of a test.
+    message : str
+        What dbt says, where it is no success.
+    """
+
+    name: str
+    kind: str
+    status: str
+    seconds: float
+    rows: int | None = None
+    rows_read: int | None = None
+    rows_written: int | None = None
+    failures: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class BuildReport(Report):
     """What :meth:`ecom_analytics.MartBuilder.build` did.
 
@@ -187,6 +223,8 @@ class BuildReport(Report):
     as_of : datetime.datetime or None
         The largest event time staged.
     seconds : float
+    nodes : tuple of NodeResult
+        Every model, test and seed of the build, in the order in which they ended.
     """
 
     build_id: str
@@ -198,6 +236,12 @@ class BuildReport(Report):
     conflicts: int
     as_of: datetime | None
     seconds: float
+    nodes: tuple[NodeResult, ...] = ()
+
+    @property
+    def models(self) -> dict[str, NodeResult]:
+        """The models by name."""
+        return {node.name: node for node in self.nodes if node.kind == "model"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from ecom_analytics import __version__
 from ecom_analytics.config import Settings
 from ecom_analytics.disk import is_full, told_when_full
 from ecom_analytics.errors import BuildError, BusyError, NotBuiltError
-from ecom_analytics.marts import lake, project, publication, results, start
+from ecom_analytics.marts import failures, lake, project, publication, results, start
 from ecom_analytics.progress import Progress, Watcher, ignore
 from ecom_analytics.reports import BuildReport, CheckResult, plain
 from ecom_analytics.warehouse import Build, Warehouse
@@ -195,7 +195,7 @@ class MartBuilder:
             self._dbt.start_from(project.profile(self.settings, self._side, previous))
             word |= {"removed": begin.removed, "added": begin.added}
             word["vars"] |= {"previous": True, "same_catalogue": begin.same_catalogue}
-        checks = self._run(self._dbt, word, manifest)
+        told, checks = self._run(self._dbt, word, manifest)
         sealed = publication.seal(
             database,
             state,
@@ -205,34 +205,39 @@ class MartBuilder:
             project.duckdb_config(self.settings, self._side),
         )
         info = self._info(snapshot, manifest, checks, sealed)
+        info["nodes"] = plain([results.node(node, sealed["rows"]) for node in told])
         info["started_from"] = begin.build.build_id if begin else None
         info["bytes_by_row"] = (
             begin.build.info["bytes_by_row"] if begin else start.bytes_by_row(database, sealed["rows"])
         )
         build = publication.publish(database, state, self._folder, info)
         publication.prune(self._folder, build.path.name, self.settings.keep_builds)
+        failures.forget(self._folder)
         return build
 
-    def _run(self, dbt: DbtProcess, word: dict[str, Any], manifest: project.Manifest) -> list[CheckResult]:
-        """Let dbt build and test; the result of every test."""
-        checks, broken = [], []
+    def _run(
+        self, dbt: DbtProcess, word: dict[str, Any], manifest: project.Manifest
+    ) -> tuple[list[dict[str, Any]], list[CheckResult]]:
+        """Let dbt build and test; what it said of every node, and the result of every test."""
+        told: list[dict[str, Any]] = []
+        checks: list[CheckResult] = []
         total = len(manifest.models) + len(manifest.tests)
         done = 0
         for node in dbt.build(word):
+            told.append(node)
             if node["kind"] == "test":
                 checks.append(results.check(node, manifest.tests.get(node["id"], {})))
-            elif node["kind"] == "model" and node["status"] == "error":
-                broken.append(node)
             done += node["kind"] in {"model", "test"}
             self._tell(f"{node['kind']} {node['name']}: {node['status']}", done, total)
-        if broken:
-            raise results.broken(broken)
-        failed = [check for check in checks if check.status in {"fail", "error"}]
-        if failed:
-            raise results.failed(failed)
+        wrong = [node for node in told if node["status"] in {"error", "fail"}]
+        compiled = failures.keep(self._side, self._folder, str(self._build_id), wrong) if wrong else {}
+        if broken := [node for node in wrong if node["kind"] != "test"]:
+            raise results.broken(broken, compiled)
+        if failed := [check for check in checks if check.status in {"fail", "error"}]:
+            raise results.failed(failed, compiled)
         if done < total:
             raise BuildError(f"dbt ran {done} of {total} models and tests", hint="run it again")
-        return checks
+        return told, checks
 
     def _info(
         self,

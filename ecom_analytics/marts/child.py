@@ -13,7 +13,7 @@ from typing import Any
 import ecom_analytics
 from ecom_analytics.config import Settings
 from ecom_analytics.disk import full, is_full
-from ecom_analytics.errors import BuildError
+from ecom_analytics.errors import BuildError, MartError
 from ecom_analytics.marts import project
 
 LOG = "dbt.log"
@@ -108,7 +108,7 @@ class DbtProcess:
         if message["event"] == "error":
             if is_full(message["message"]):
                 raise full(f"the build in {self._log.parent}")
-            raise BuildError(
+            raise MartError(
                 f"the marts could not be built: {message['message']}",
                 hint="correct what the message names and run again; the served build is untouched",
             )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from ecom_analytics.disk import full, is_full
-from ecom_analytics.errors import BuildError, EcomError, TestsFailedError
-from ecom_analytics.reports import BuildReport, CheckResult, plain
+from ecom_analytics.errors import EcomError, MartError, TestsFailedError
+from ecom_analytics.reports import BuildReport, CheckResult, NodeResult, plain
 from ecom_analytics.warehouse import Build
 
 _RAISED = re.compile(r"\s*[\w.]+(Error|Exception): ")
@@ -27,6 +29,22 @@ def check(node: dict[str, Any], test: dict[str, Any]) -> CheckResult:
     )
 
 
+def node(told: dict[str, Any], rows: Mapping[str, int] | None = None) -> NodeResult:
+    """The result of a node, from what dbt says of it and the rows of the marts."""
+    model = told["kind"] == "model"
+    return NodeResult(
+        name=told["name"],
+        kind=told["kind"],
+        status=told["status"],
+        seconds=round(told["seconds"] or 0.0, 3),
+        rows=(rows or {}).get(told["name"]) if model else None,
+        rows_read=told.get("rows_read") if model else None,
+        rows_written=told.get("rows_written") if model else None,
+        failures=int(told["failures"] or 0) if told["kind"] == "test" else 0,
+        message="" if told["status"] in {"success", "pass"} else _essence(str(told["message"] or "")),
+    )
+
+
 def report(build: Build, *, built: bool, seconds: float) -> BuildReport:
     """The report on a published build."""
     info = build.info
@@ -42,23 +60,27 @@ def report(build: Build, *, built: bool, seconds: float) -> BuildReport:
         conflicts=rows["conflicts"],
         as_of=datetime.fromisoformat(info["as_of"]) if info["as_of"] else None,
         seconds=seconds,
+        nodes=tuple(NodeResult(**node) for node in info.get("nodes", ())),
     )
 
 
-def broken(nodes: list[dict[str, Any]]) -> EcomError:
-    """The error of models that failed."""
+def broken(nodes: list[dict[str, Any]], compiled: Mapping[str, Path]) -> EcomError:
+    """The error of models that failed, and where what dbt compiled for them is kept, by unique id."""
     first = nodes[0]
     message = _essence(str(first["message"]))
     if is_full(message):
         return full(f"model {first['name']}")
     others = f" (and {len(nodes) - 1} more)" if len(nodes) > 1 else ""
     out_of_memory = "Out of Memory" in message
-    return BuildError(
-        f"model {first['name']} failed{others}: {message}",
+    kept = compiled.get(first["id"])
+    where = f" (compiled: {kept})" if kept else ""
+    return MartError(
+        f"{first['kind']} {first['name']} failed{others}: {message}{where}",
         hint="raise the setting memory_limit"
         if out_of_memory
         else "nothing was published; the served build is untouched",
         models=[node["name"] for node in nodes],
+        compiled={node["name"]: str(compiled[node["id"]]) for node in nodes if node["id"] in compiled},
     )
 
 
@@ -72,14 +94,16 @@ def _essence(message: str) -> str:
     return " ".join(message.split())[:_LONGEST]
 
 
-def failed(checks: list[CheckResult]) -> TestsFailedError:
-    """The error of tests that failed, each by name."""
+def failed(checks: list[CheckResult], compiled: Mapping[str, Path]) -> TestsFailedError:
+    """The error of tests that failed, each by name, and where their compiled SQL is kept, by unique id."""
     named = ", ".join(
         f"{check.name} ({check.failures} failing rows)" if check.status == "fail" else f"{check.name} ({check.message})"
         for check in checks
     )
     return TestsFailedError(
         f"{len(checks)} of the tests failed: {named}",
-        hint="nothing was published; look at the events behind the failures, or correct the test",
+        hint="nothing was published; look at the events behind the failures, or correct the test"
+        + (f"; the SQL of each is in {next(iter(compiled.values())).parent}" if compiled else ""),
         checks=plain(checks),
+        compiled={path.stem: str(path) for path in compiled.values()},
     )

@@ -16,9 +16,12 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ecom_analytics.marts import project
+
+if TYPE_CHECKING:
+    from ecom_analytics.marts.counting import Counts
 
 PARSED = "partial_parse.msgpack"
 MANIFEST = "manifest.json"
@@ -93,6 +96,9 @@ class _Dbt:
         import dbt.adapters.duckdb.impl  # noqa: F401  (else the first invocation loads it)
         from dbt.cli.main import dbtRunner
 
+        from ecom_analytics.marts.counting import count
+
+        self._counts = count()
         self._runner = dbtRunner
         self._folder = Path(arguments["folder"])
         self._cache = Path(arguments["cache"]) if arguments["cache"] else self._folder / "target"
@@ -154,7 +160,7 @@ class _Dbt:
                 word["files"], word["batches"], word["catalogue"], word.get("removed", ()), word.get("added", ())
             )
         )
-        runner = self._runner(manifest=manifest, callbacks=[_Listener(parent)])
+        runner = self._runner(manifest=manifest, callbacks=[_Listener(parent, self._counts)])
         result = runner.invoke(
             [
                 *("build", *self._common, "--vars", json.dumps(word["vars"])),
@@ -192,12 +198,14 @@ class _Dbt:
 class _Listener:
     """Tells the parent of each node that ends; dbt calls it with its structured log events."""
 
-    def __init__(self, parent: _Parent) -> None:
+    def __init__(self, parent: _Parent, counts: Counts) -> None:
         self._parent = parent
+        self._counts = counts
 
     def __call__(self, event: Any) -> None:
         if event.info.name == "NodeFinished":
             node, result = event.data.node_info, event.data.run_result
+            read, written = self._counts.of(node.unique_id)
             self._parent.tell(
                 event="node",
                 id=node.unique_id,
@@ -207,6 +215,8 @@ class _Listener:
                 message=result.message,
                 failures=result.num_failures,
                 seconds=result.execution_time,
+                rows_read=read,
+                rows_written=written,
             )
 
 

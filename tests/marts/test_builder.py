@@ -27,11 +27,11 @@ Build = Callable[..., BuildReport]
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Every file of the warehouse but the lock, with its digest; where the link points."""
+    """Every file of the warehouse but the lock and what failed builds left, with its digest; where the link points."""
     return {
         path.name: os.readlink(path) if path.is_symlink() else hashlib.sha256(path.read_bytes()).hexdigest()
         for path in folder.iterdir()
-        if path.name != ".lock"
+        if path.name not in {".lock", "failed"}
     }
 
 
