@@ -125,6 +125,9 @@ class Settings(BaseSettings):
         "with more it fails and commits nothing. Default: no limit.",
     )
 
+    models: Path | None = Field(
+        None, description="Folder of your own dbt models, built, tested and published beside ours."
+    )
     export_formats: tuple[str, ...] = Field(("parquet",), description="Formats that marts are exported in.")
     keep_builds: int = Field(3, ge=1, description="Published builds that are kept for rollback.")
     memory_limit: str = Field("1500MB", description="Memory that DuckDB may use, such as 1500MB or 4GB.")
@@ -213,7 +216,7 @@ class Settings(BaseSettings):
             raise ValueError("a local file: who has the lake must not have the key")
         return value
 
-    @field_validator("mapping")
+    @field_validator("mapping", "models")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value and value.expanduser().absolute()

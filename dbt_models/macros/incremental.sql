@@ -58,7 +58,7 @@
 
 {# A model by its name, without becoming one that depends on it. #}
 {% macro relation_of(name) %}
-    {%- for node in graph.nodes.values() if node.name == name and node.resource_type == "model" -%}
+    {%- for node in graph.nodes.values() if node.unique_id == "model.ecom_analytics." ~ name -%}
         {{ return(node.relation_name) }}
     {%- endfor -%}
 {% endmacro %}
@@ -143,7 +143,7 @@
 #}
 {% macro tested(model) %}
     {%- if ecom_analytics.is_partial() -%}
-    {%- for node in graph.nodes.values() if node.relation_name == model | string and node.config.materialized == "incremental" -%}
+    {%- for node in graph.nodes.values() if node.relation_name == model | string and node.config.materialized == "incremental" and node.config.meta.get("touched") -%}
         {%- if ecom_analytics.replaces_touched(node.config.meta.get("whole_with", [])) -%}
             {{ return(ecom_analytics.placed(model)) }}
         {%- endif -%}

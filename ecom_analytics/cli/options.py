@@ -34,6 +34,7 @@ _SETTINGS = {
     "session_timeout_minutes": click.option(
         "--session-timeout-minutes", type=float, help="Longest pause within a session. [30]"
     ),
+    "models": click.option("--models", type=click.Path(file_okay=False), help="Folder of your own dbt models. [none]"),
     "memory_limit": click.option("--memory-limit", help="Memory that DuckDB may use. [1500MB]"),
     "threads": click.option("--threads", type=int, help="Threads that DuckDB may use. [all cores]"),
     "host": click.option("--host", help="Address to serve on. [127.0.0.1]"),
@@ -45,6 +46,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON lines, 
 FILES = ("source", "source_format", "encoding", "delimiter", "header", "mapping")
 PLACES = ("home", "lake", "warehouse")
 WORK = (*PLACES, "timezone", "session_timeout_minutes", "memory_limit", "threads")
+BUILD = (*WORK, "models")
 
 
 def with_settings(*names: str) -> Callable[[_Function], _Function]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ecom_analytics.cli.explain import differences, tell
-from ecom_analytics.cli.options import FILES, PLACES, WORK, with_settings
+from ecom_analytics.cli.options import BUILD, FILES, PLACES, WORK, with_settings
 from ecom_analytics.cli.output import Output, number, shown_path, table
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def stage(settings: Settings, output: Output) -> None:
 @click.command()
 @click.option("--force", is_flag=True, help="Build even if the served build is up to date.")
 @click.option("--full-refresh", is_flag=True, help="Build even then, and make every table anew.")
-@with_settings(*WORK)
+@with_settings(*BUILD)
 def build(settings: Settings, output: Output, force: bool, full_refresh: bool) -> None:
     """Build the marts into a new file, run every test, and publish it only if they pass."""
     from ecom_analytics import MartBuilder
@@ -74,7 +74,7 @@ def export(settings: Settings, output: Output, destination: str | None, formats:
 @click.option("--daily", is_flag=True, help="Cut each file into its days, a batch for each.")
 @click.option("--export", "destination", metavar="FOLDER|S3", help="Where to export to. [exports in home]")
 @click.option("--no-export", is_flag=True, help="Do not export.")
-@with_settings(*WORK, *FILES)
+@with_settings(*BUILD, *FILES)
 def run(
     settings: Settings, output: Output, files: tuple[str, ...], daily: bool, destination: str | None, no_export: bool
 ) -> None:

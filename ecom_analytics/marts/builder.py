@@ -14,7 +14,7 @@ from ecom_analytics import __version__
 from ecom_analytics.config import Settings
 from ecom_analytics.disk import is_full, told_when_full
 from ecom_analytics.errors import BuildError, BusyError, NotBuiltError
-from ecom_analytics.marts import failures, lake, project, publication, results, start
+from ecom_analytics.marts import failures, lake, own, project, publication, results, start
 from ecom_analytics.progress import Progress, Watcher, ignore
 from ecom_analytics.reports import BuildReport, CheckResult, plain
 from ecom_analytics.warehouse import Build, Warehouse
@@ -248,6 +248,7 @@ class MartBuilder:
     ) -> dict[str, Any]:
         """What the published file's description says."""
         marts = {name: {"rows": sealed["rows"][name], **mart} for name, mart in sorted(manifest.marts.items())}
+        own.add_columns(self._side / project.DATABASE, marts)
         return {
             "build_id": self._build_id,
             "built_at": datetime.now(UTC).isoformat(timespec="seconds"),

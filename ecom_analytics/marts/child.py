@@ -36,9 +36,9 @@ class DbtProcess:
     def __init__(self, settings: Settings, folder: Path) -> None:
         self._log = folder / LOG
         (folder / "profiles.yml").write_text(json.dumps(project.profile(settings, folder)), encoding="utf-8")
-        cache = project.cache_folder()
+        cache = project.cache_folder(settings)
         arguments = {
-            "project": str(project.folder()),
+            "project": str(project.run_folder(settings, folder)),
             "folder": str(folder),
             "cache": str(cache) if cache else None,
         }

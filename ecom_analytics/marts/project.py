@@ -15,6 +15,7 @@ from typing import Any
 
 import ecom_analytics
 from ecom_analytics.config import Settings
+from ecom_analytics.marts import own
 
 NAME = "ecom_analytics"
 DATABASE = "warehouse.duckdb"
@@ -47,11 +48,23 @@ def digest() -> str:
 def fingerprint(settings: Settings) -> str:
     """What a build depends on besides the staged events: equal fingerprints build equal marts."""
     parts = [
-        digest(),
+        _digest_of_all(settings),
         ecom_analytics.__version__,
         json.dumps(variables(settings), sort_keys=True),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _digest_of_all(settings: Settings) -> str:
+    """The digest of our project, and of the user's own models where there are any."""
+    models = own.checked(settings, folder())
+    return digest() if models is None else hashlib.sha256(f"{digest()} {own.digest(models)}".encode()).hexdigest()
+
+
+def run_folder(settings: Settings, build_folder: Path) -> Path:
+    """The folder of the project that dbt runs: ours, or one in the build's folder that adds the user's own models."""
+    models = own.checked(settings, folder())
+    return folder() if models is None else own.project(models, folder(), build_folder / "project")
 
 
 def variables(settings: Settings) -> dict[str, Any]:
@@ -107,10 +120,10 @@ def duckdb_config(settings: Settings, build_folder: Path) -> dict[str, Any]:
     }
 
 
-def cache_folder() -> Path | None:
+def cache_folder(settings: Settings) -> Path | None:
     """A folder of this user for parsed projects, made if need be; None if there can be none."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    path = Path(base) / "ecom_analytics" / "dbt" / digest()[:32]
+    path = Path(base) / "ecom_analytics" / "dbt" / _digest_of_all(settings)[:32]
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         status = path.stat()
@@ -127,11 +140,11 @@ class Manifest:
     Attributes
     ----------
     marts : dict
-        Public mart → its description and its columns.
+        Public mart → its description and its columns, the user's own among them.
     tests : dict
         Unique id of a test → its name, the model and the column that it tests.
     models : list of str
-        All models.
+        All models that are built.
     metrics : dict
         Metric → label, description, unit and so on.
     kept : list of str
@@ -153,18 +166,31 @@ class Manifest:
     def read_dict(cls, raw: dict[str, Any]) -> Manifest:
         """Read what dbt's file holds."""
         nodes = raw["nodes"].values()
-        models = [node for node in nodes if node["resource_type"] == "model" and node["package_name"] == NAME]
+        own.check_places(raw["nodes"])
+        models = [node for node in nodes if node["resource_type"] == "model" and _kind(node) != "ephemeral"]
         return cls(
-            marts={node["name"]: _mart(node) for node in models if node["access"] == "public"},
+            marts={node["name"]: _mart(node) for node in models if _is_mart(node)},
             tests={node["unique_id"]: _test(node, raw["nodes"]) for node in nodes if node["resource_type"] == "test"},
             models=[node["name"] for node in models],
             metrics={metric["name"]: _metric(metric) for metric in raw["metrics"].values()},
-            kept=[node["name"] for node in models if node["access"] != "public" and _is_kept(node)],
+            kept=[
+                node["name"]
+                for node in models
+                if node["package_name"] == NAME and node["access"] != "public" and _is_kept(node)
+            ],
         )
 
 
+def _kind(node: dict[str, Any]) -> str:
+    return str(node["config"]["materialized"])
+
+
+def _is_mart(node: dict[str, Any]) -> bool:
+    return own.is_mart(node) if node["package_name"] == own.NAME else node["access"] == "public"
+
+
 def _is_kept(node: dict[str, Any]) -> bool:
-    return node["config"]["materialized"] == "incremental" or bool(node["config"]["meta"].get("kept"))
+    return _kind(node) == "incremental" or bool(node["config"]["meta"].get("kept"))
 
 
 def _mart(node: dict[str, Any]) -> dict[str, Any]:

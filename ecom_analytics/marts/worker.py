@@ -101,6 +101,7 @@ class _Dbt:
         self._counts = count()
         self._runner = dbtRunner
         self._folder = Path(arguments["folder"])
+        self._project = Path(arguments["project"])
         self._cache = Path(arguments["cache"]) if arguments["cache"] else self._folder / "target"
         self._common = [
             *(
@@ -134,6 +135,7 @@ class _Dbt:
         if self.manifest_json.exists():
             with suppress(Exception):  # a damaged file: parse again
                 manifest = Manifest.from_msgpack((self._cache / PARSED).read_bytes())
+                self._place_seeds(manifest)
                 manifest.build_flat_graph()  # for `graph` in macros; dbt does it only where it parses
                 # What dbt sets up once a process is set up while the parent still does other things.
                 self._runner(manifest=manifest).invoke(["ls", *self._common, "--select", "nothing"])
@@ -148,6 +150,13 @@ class _Dbt:
         ):  # the manifest last: it says that both are there
             self._keep(self._folder / "target" / name, self._cache / name)
         return result.result
+
+    def _place_seeds(self, manifest: Any) -> None:
+        """A seed is read from where the project lay that was parsed; let it be read from where it lies now."""
+        for node in manifest.nodes.values():
+            if node.resource_type == "seed":
+                package = self._project / "packages" / node.package_name
+                node.root_path = str(package if package.is_dir() else self._project)
 
     def build(self, manifest: Any, word: dict[str, Any], parent: _Parent) -> None:
         """Run the models and the tests."""
