@@ -153,7 +153,14 @@ def test_what_cannot_be_added_is_said(
     assert error.value.facts["key"] == "models"
 
 
-def test_a_model_that_does_not_parse_is_named(settings: Settings, stage: Stage, models: Callable[..., Path]) -> None:
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [("select * from {{ ref('session_s') }}", "session_s"), ("select * from {{ ref('stg_events') }}", "protected")],
+)
+def test_a_model_that_reads_what_is_not_there_or_not_public_is_named(
+    settings: Settings, stage: Stage, models: Callable[..., Path], sql: str, message: str
+) -> None:
     stage(complete([event()]))
-    with pytest.raises(MartError, match="session_s"):
-        build(settings, models(one_sql="select * from {{ ref('session_s') }}"))
+    with pytest.raises(MartError, match="model.own.one") as error:
+        build(settings, models(one_sql=sql))
+    assert message in error.value.message
