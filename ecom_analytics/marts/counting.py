@@ -14,7 +14,8 @@ SETTINGS = (
     """SET custom_profiling_settings = '{"OPERATOR_CARDINALITY": "true", "OPERATOR_TYPE": "true"}'""",
 )
 WRITERS = {"CREATE_TABLE_AS", "BATCH_CREATE_TABLE_AS", "INSERT", "BATCH_INSERT"}
-_TEMPORARY = re.compile(r"\s*create\s+(or\s+replace\s+)?temp", re.IGNORECASE)
+_TEMPORARY = re.compile(r'\s*create\s+(or\s+replace\s+)?(temp|table\s+\S+__placed"?\s)', re.IGNORECASE)
+"""Tables that do not stay: dbt's own, and the rows that a model's incremental strategy puts aside (macro ``placed``)."""
 _COMMENTS = re.compile(r"/\*.*?\*/|--[^\n]*", re.DOTALL)
 
 

@@ -61,7 +61,8 @@ def test_a_profile_counts_scans_as_read_and_inserts_as_written() -> None:
     counts = Counts()
     counts.add("a", "/* dbt */ insert into t select 1", profile)
     counts.add("a", "/* dbt */\n create or replace TEMP table t as select 1", profile)
-    assert counts.of("a") == (20, 2)
+    counts.add("a", 'create or replace table "warehouse"."main"."sessions__placed" as select 1', profile)
+    assert counts.of("a") == (30, 2)
     assert counts.of("b") == (None, None)
 
 
