@@ -225,6 +225,8 @@ class BuildReport(Report):
     seconds : float
     nodes : tuple of NodeResult
         Every model, test and seed of the build, in the order in which they ended.
+    published : bool
+        False of a build of selected models: nothing is served of it.
     """
 
     build_id: str
@@ -237,6 +239,7 @@ class BuildReport(Report):
     as_of: datetime | None
     seconds: float
     nodes: tuple[NodeResult, ...] = ()
+    published: bool = True
 
     @property
     def models(self) -> dict[str, NodeResult]:

@@ -46,13 +46,22 @@ def stage(settings: Settings, output: Output) -> None:
 @click.command()
 @click.option("--force", is_flag=True, help="Build even if the served build is up to date.")
 @click.option("--full-refresh", is_flag=True, help="Build even then, and make every table anew.")
+@click.option("--select", multiple=True, help="Only try these models and tests, by dbt's selectors; publish nothing.")
+@click.option("--exclude", multiple=True, help="Try all but these.")
 @with_settings(*BUILD)
-def build(settings: Settings, output: Output, force: bool, full_refresh: bool) -> None:
+def build(
+    settings: Settings,
+    output: Output,
+    force: bool,
+    full_refresh: bool,
+    select: tuple[str, ...],
+    exclude: tuple[str, ...],
+) -> None:
     """Build the marts into a new file, run every test, and publish it only if they pass."""
     from ecom_analytics import MartBuilder
 
     with output.watching() as watch:
-        report = MartBuilder(settings, watch=watch).build(force=force, full_refresh=full_refresh)
+        report = MartBuilder(settings, watch=watch).build(force, full_refresh, select=select, exclude=exclude)
     output.report("build", report.to_dict(), built(report))
 
 
@@ -132,7 +141,11 @@ def built(report: BuildReport) -> str:
     if not report.built:
         return f"Build {report.build_id} is up to date."
     rows = ", ".join(f"{mart} {number(count)}" for mart, count in report.rows.items())
-    lines = [f"Published build {report.build_id}: {number(report.tests)} tests passed.", f"Rows: {rows}."]
+    if report.published:
+        lines = [f"Published build {report.build_id}: {number(report.tests)} tests passed."]
+    else:
+        lines = [f"{number(report.tests)} tests passed. Nothing was published; see {shown_path(str(report.path))}."]
+    lines += [f"Rows: {rows}."] if rows else []
     lines += [f"Warning: {check.message}" for check in report.warnings]
     if report.conflicts:
         lines.append(

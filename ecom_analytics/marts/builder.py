@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from ecom_analytics import __version__
 from ecom_analytics.config import Settings
 from ecom_analytics.disk import is_full, told_when_full
 from ecom_analytics.errors import BuildError, BusyError, NotBuiltError
-from ecom_analytics.marts import failures, lake, own, project, publication, results, start
+from ecom_analytics.marts import failures, lake, own, project, publication, results, start, trial
 from ecom_analytics.progress import Progress, Watcher, ignore
 from ecom_analytics.reports import BuildReport, CheckResult, plain
 from ecom_analytics.warehouse import Build, Warehouse
@@ -109,7 +109,14 @@ class MartBuilder:
             shutil.rmtree(self._side, ignore_errors=True)
         self._held.close()
 
-    def build(self, force: bool = False, full_refresh: bool = False) -> BuildReport:
+    def build(
+        self,
+        force: bool = False,
+        full_refresh: bool = False,
+        *,
+        select: str | Sequence[str] | None = None,
+        exclude: str | Sequence[str] | None = None,
+    ) -> BuildReport:
         """Build the marts of what is staged, and publish them if every test passes.
 
         Where it is cheaper, the build starts from a copy of the served one and replaces what the events that came and
@@ -121,6 +128,10 @@ class MartBuilder:
             Build even if the served build is up to date.
         full_refresh : bool
             Build even then, and make every table anew.
+        select, exclude : str or sequence of str, optional
+            Only try these models and tests, and nothing is published: selectors as dbt knows them, such as ``+users``.
+            They are made anew, with all that they need, and their tables lie in ``trial.duckdb`` of the warehouse
+            until the next build is published.
 
         Raises
         ------
@@ -131,27 +142,63 @@ class MartBuilder:
         BusyError
             Another run holds the warehouse.
         """
-        from ecom_analytics.staging import local_files
         from ecom_analytics.staging import snapshot as read_snapshot
 
         started = time.perf_counter()
+        only = {"select": trial.words(select), "exclude": trial.words(exclude)}
         with self.lock():
             try:
                 snapshot = read_snapshot(self.settings)
+                if any(only.values()):
+                    with _disk(self._folder), self._local_files(snapshot) as files:
+                        return self._try(snapshot, files, only, started)
                 served = self._served()
                 if served is not None and not (force or full_refresh) and self._is_of(served, snapshot.version):
                     return results.report(served, built=False, seconds=time.perf_counter() - started)
                 with ExitStack() as held, _disk(self._folder):
                     begin = None if full_refresh else start.starting_point(self.settings, served, snapshot, held)
-                    files = {
-                        name: held.enter_context(local_files(self.settings, snapshot, name))
-                        for name in ("events", *snapshot.catalogue)
-                    }
+                    files = held.enter_context(self._local_files(snapshot))
                     build = self._build(snapshot, files, begin)
                 self._tell(f"published build {build.build_id}")
                 return results.report(build, built=True, seconds=time.perf_counter() - started)
             finally:
                 self.close()
+
+    @contextmanager
+    def _local_files(self, snapshot: Any) -> Iterator[dict[str, list[str]]]:
+        """The staged files by table, where they can be read."""
+        from ecom_analytics.staging import local_files
+
+        with ExitStack() as held:
+            names = ("events", *snapshot.catalogue)
+            yield {name: held.enter_context(local_files(self.settings, snapshot, name)) for name in names}
+
+    def _try(
+        self, snapshot: Any, files: dict[str, list[str]], only: dict[str, list[str]], started: float
+    ) -> BuildReport:
+        """Build what is selected from nothing, and leave it to be looked at."""
+        dbt, manifest, word = self._prepared(snapshot, files)
+        told, checks = self._run(dbt, word | only, manifest)
+        rows = trial.finish(self._side, self._folder, dbt.asked or (), project.duckdb_config(self.settings, self._side))
+        self._tell(f"tried {len(told)} models and tests")
+        path = self._folder / trial.FILE
+        return trial.report(str(self._build_id), path, rows, told, checks, time.perf_counter() - started)
+
+    def _prepared(
+        self, snapshot: Any, files: dict[str, list[str]]
+    ) -> tuple[DbtProcess, project.Manifest, dict[str, Any]]:
+        """The process that runs dbt, what it has parsed, and what it must be told."""
+        if self._dbt is None:
+            self._start()
+        assert self._dbt is not None
+        manifest = project.Manifest.read(self._dbt.manifest())
+        word = {
+            "files": files.pop("events"),
+            "catalogue": files,
+            "batches": lake.batch_names(snapshot.batches),
+            "vars": project.variables(self.settings),
+        }
+        return self._dbt, manifest, word
 
     @property
     def _side(self) -> Path:
@@ -178,24 +225,15 @@ class MartBuilder:
         return same and build.info.get("fingerprint") == project.fingerprint(self.settings)
 
     def _build(self, snapshot: Any, files: dict[str, list[str]], begin: start.Start | None) -> Build:
-        if self._dbt is None:
-            self._start()
-        assert self._dbt is not None
+        dbt, manifest, word = self._prepared(snapshot, files)
         database, state = self._side / project.DATABASE, self._side / f"{project.STATE}.duckdb"
-        manifest = project.Manifest.read(self._dbt.manifest())
-        word = {
-            "files": files.pop("events"),
-            "catalogue": files,
-            "batches": lake.batch_names(snapshot.batches),
-            "vars": project.variables(self.settings),
-        }
         if begin is not None:
             start.copy(begin, database, state)
             previous = {"previous": begin.build.path, "previous_state": begin.state}
-            self._dbt.start_from(project.profile(self.settings, self._side, previous))
+            dbt.start_from(project.profile(self.settings, self._side, previous))
             word |= {"removed": begin.removed, "added": begin.added}
             word["vars"] |= {"previous": True, "same_catalogue": begin.same_catalogue}
-        told, checks = self._run(self._dbt, word, manifest)
+        told, checks = self._run(dbt, word, manifest)
         sealed = publication.seal(
             database,
             state,
@@ -213,6 +251,7 @@ class MartBuilder:
         build = publication.publish(database, state, self._folder, info)
         publication.prune(self._folder, build.path.name, self.settings.keep_builds)
         failures.forget(self._folder)
+        trial.forget(self._folder)
         return build
 
     def _run(
@@ -225,6 +264,7 @@ class MartBuilder:
         done = 0
         for node in dbt.build(word):
             told.append(node)
+            total = total if dbt.expected is None else dbt.expected
             if node["kind"] == "test":
                 checks.append(results.check(node, manifest.tests.get(node["id"], {})))
             done += node["kind"] in {"model", "test"}

@@ -53,6 +53,10 @@ class DbtProcess:
                 process_group=0,  # an interrupt is the parent's to handle
             )
         self._manifest: Path | None = None
+        self.asked: list[str] | None = None
+        """The nodes that were selected, once dbt has said so; None if all are built."""
+        self.expected: int | None = None
+        """How many models and tests are run for them."""
 
     @property
     def pid(self) -> int:
@@ -81,7 +85,10 @@ class DbtProcess:
             pass  # the next read says that it died
         while True:
             message = self._next()
-            if message["event"] == "node":
+            if message["event"] == "chosen":
+                self.asked = message["asked"]
+                self.expected = sum(node.startswith(("model.", "test.")) for node in message["run"])
+            elif message["event"] == "node":
                 yield message
             elif message["event"] == "done":
                 self._process.wait()
@@ -105,6 +112,13 @@ class DbtProcess:
         if not line:
             raise self._died()
         message: dict[str, Any] = json.loads(line)
+        if message["event"] == "unmatched":
+            close = f"did you mean {message['close'][0]!r}? " if message["close"] else ""
+            raise MartError(
+                f"no model and no test is selected by {message['selector']!r}",
+                hint=f"{close}a selector is a name, a folder or any other that dbt knows, such as +users",
+                selector=message["selector"],
+            )
         if message["event"] == "error":
             if is_full(message["message"]):
                 raise full(f"the build in {self._log.parent}")

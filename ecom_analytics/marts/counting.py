@@ -15,7 +15,7 @@ SETTINGS = (
 )
 WRITERS = {"CREATE_TABLE_AS", "BATCH_CREATE_TABLE_AS", "INSERT", "BATCH_INSERT"}
 _TEMPORARY = re.compile(r'\s*create\s+(or\s+replace\s+)?(temp|table\s+\S+__placed"?\s)', re.IGNORECASE)
-"""Tables that do not stay: dbt's own, and the rows that a model's incremental strategy puts aside (macro ``placed``)."""
+"""Tables that do not stay: dbt's own, and the rows that an incremental strategy puts aside (macro ``placed``)."""
 _COMMENTS = re.compile(r"/\*.*?\*/|--[^\n]*", re.DOTALL)
 
 

@@ -14,6 +14,7 @@ import shutil
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -169,6 +170,7 @@ class _Dbt:
                 word["files"], word["batches"], word["catalogue"], word.get("removed", ()), word.get("added", ())
             )
         )
+        chosen = self._chosen(manifest, word, parent) if word.get("select") or word.get("exclude") else []
         runner = self._runner(manifest=manifest, callbacks=[_Listener(parent, self._counts)])
         result = runner.invoke(
             [
@@ -179,6 +181,7 @@ class _Dbt:
                     "--no-write-json",
                     "--no-partial-parse",
                 ),
+                *chosen,
             ]
         )
         DuckDBConnectionManager.close_all_connections()
@@ -186,6 +189,28 @@ class _Dbt:
         if result.exception is not None:
             raise _Failed(str(result.exception))
         parent.tell(event="done", success=result.success)
+
+    def _chosen(self, manifest: Any, word: dict[str, Any], parent: _Parent) -> list[str]:
+        """The options that build what is selected and all that it needs."""
+        from ecom_analytics.marts.choice import UnmatchedError, choose
+
+        def ask(select: Sequence[str], exclude: Sequence[str]) -> set[str]:
+            options = [*(f"--select={text}" for text in select), *(f"--exclude={text}" for text in exclude)]
+            common = [*self._common, "--vars", json.dumps(word["vars"]), "--indirect-selection", "buildable"]
+            listing = ["ls", *common, "--output", "json", "--output-keys", "unique_id", *options]
+            result = self._runner(manifest=manifest).invoke(listing)
+            if result.exception is not None:
+                raise _Failed(str(result.exception))
+            return {json.loads(line)["unique_id"] for line in result.result or []}
+
+        try:
+            choice = choose(manifest, word["select"], word["exclude"], ask)
+        except UnmatchedError as error:
+            parent.tell(event="unmatched", selector=error.selector, close=error.close)
+            raise _Failed(str(error)) from error
+        run = [node for node in choice.all if manifest.nodes[node].config.materialized != "ephemeral"]
+        parent.tell(event="chosen", asked=sorted(choice.asked), run=sorted(run))
+        return ["--indirect-selection", "empty", "--select", *choice.selectors(manifest)]
 
     def _forget_others(self) -> None:
         """Keep the parsed projects of the last few versions only."""

@@ -105,8 +105,8 @@ def test_a_folder_with_models_in_it_brings_macros_tests_and_seeds(
         models__passing_sql="{{ config(materialized='ephemeral') }} select * from {{ ref('helper') }}",
         models__doubled_sql="select {{ twice('views') }} as views from {{ ref('passing') }}",
         macros__twice_sql="{% macro twice(column) %}2 * {{ column }}{% endmacro %}",
-        tests__never_negative_sql="select * from {{ ref('doubled') }} where views < (select least from {{ ref('limits') }})",
-        seeds__limits_csv="least\n1\n",
+        tests__never_negative_sql="select * from {{ ref('doubled') }} where views < (table {{ ref('limits') }})",
+        seeds__limits_csv="n\n1\n",
     )
     report = build(settings, folder)
     assert report.rows["doubled"] == 1
