@@ -48,6 +48,7 @@ def stage(settings: Settings, output: Output) -> None:
 @click.option("--full-refresh", is_flag=True, help="Build even then, and make every table anew.")
 @click.option("--select", multiple=True, help="Only try these models and tests, by dbt's selectors; publish nothing.")
 @click.option("--exclude", multiple=True, help="Try all but these.")
+@click.option("--docs", metavar="FOLDER", help="Then write pages about the served build's tables into this folder.")
 @with_settings(*BUILD)
 def build(
     settings: Settings,
@@ -56,13 +57,17 @@ def build(
     full_refresh: bool,
     select: tuple[str, ...],
     exclude: tuple[str, ...],
+    docs: str | None,
 ) -> None:
     """Build the marts into a new file, run every test, and publish it only if they pass."""
     from ecom_analytics import MartBuilder
 
     with output.watching() as watch:
-        report = MartBuilder(settings, watch=watch).build(force, full_refresh, select=select, exclude=exclude)
-    output.report("build", report.to_dict(), built(report))
+        builder = MartBuilder(settings, watch=watch)
+        report = builder.build(force, full_refresh, select=select, exclude=exclude)
+        page = builder.docs(docs) if docs else None
+    told = [built(report), *([f"Wrote {shown_path(page)}."] if page else [])]
+    output.report("build", report.to_dict(), "\n".join(told))
 
 
 @click.command()

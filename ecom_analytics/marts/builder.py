@@ -164,6 +164,25 @@ class MartBuilder:
             finally:
                 self.close()
 
+    def docs(self, folder: str | Path) -> Path:
+        """Write dbt's pages about every model, column and test of the served build into a folder.
+
+        ``index.html`` there is the only file that is needed to read them, without a server and without a network.
+
+        Returns
+        -------
+        pathlib.Path
+            It.
+
+        Raises
+        ------
+        NotBuiltError
+            There is no build yet.
+        """
+        from ecom_analytics.marts import documentation
+
+        return documentation.write(self.settings, Path(folder).expanduser().absolute())
+
     @contextmanager
     def _local_files(self, snapshot: Any) -> Iterator[dict[str, list[str]]]:
         """The staged files by table, where they can be read."""

@@ -110,6 +110,15 @@ def profile(settings: Settings, build_folder: Path, previous: Mapping[str, Path]
     return {NAME: {"target": "duckdb", "outputs": {"duckdb": target}}}
 
 
+def reading_profile(settings: Settings, place: Path, database: Path, state: Path | None) -> dict[str, Any]:
+    """The dbt profile of who only looks at a published build."""
+    found = profile(settings, place)
+    files = {Path(DATABASE).stem: database, STATE: state}
+    attached = [{"path": str(path), "alias": alias, "read_only": True} for alias, path in files.items() if path]
+    found[NAME]["outputs"]["duckdb"] |= {"path": ":memory:", "attach": attached}
+    return found
+
+
 def duckdb_config(settings: Settings, build_folder: Path) -> dict[str, Any]:
     """How a build opens its DuckDB file."""
     return {

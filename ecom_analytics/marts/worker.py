@@ -77,7 +77,8 @@ def main() -> None:
             seconds=time.perf_counter() - started,
             manifest=str(runner.manifest_json),
         )
-        runner.build(manifest, parent.wait(), parent)
+        word = parent.wait()
+        (runner.document if word.get("docs") else runner.build)(manifest, word, parent)
     except _Failed as error:
         parent.tell(event="error", message=str(error))
     sys.stdout.flush()
@@ -189,6 +190,14 @@ class _Dbt:
         if result.exception is not None:
             raise _Failed(str(result.exception))
         parent.tell(event="done", success=result.success)
+
+    def document(self, manifest: Any, word: dict[str, Any], parent: _Parent) -> None:
+        """Make the pages of documentation, in the target folder."""
+        options = ["--vars", json.dumps(word["vars"]), "--static", "--no-partial-parse"]
+        result = self._runner(manifest=manifest).invoke(["docs", "generate", *self._common, *options])
+        if result.exception is not None or not result.success:
+            raise _Failed(f"the documentation cannot be made: {result.exception}")
+        parent.tell(event="done", success=True)
 
     def _chosen(self, manifest: Any, word: dict[str, Any], parent: _Parent) -> list[str]:
         """The options that build what is selected and all that it needs."""
