@@ -114,6 +114,16 @@ def test_each_stage_alone(folder: Path, tmp_path: Path) -> None:
     stage = report(call("stage", "--home", "h", cwd=tmp_path))
     assert stage["records"] == stage["staged"] + stage["duplicates"] + stage["rejected"] + stage["blank"]
     assert report(call("build", "--home", "h", cwd=tmp_path))["built"] is True
+    tried = report(call("build", "--select", "daily bots", "--exclude", "bots", "--home", "h", cwd=tmp_path))
+    assert (tried["published"], list(tried["rows"])) == (False, ["daily"])
+    code, seen = on_a_terminal("build", "--home", "h", "--docs", "pages", cwd=tmp_path)
+    assert code == 0
+    assert "is up to date" in seen
+    assert "Wrote pages/index.html" in seen
+    assert (tmp_path / "pages" / "index.html").is_file()
+    wrong = call("build", "--select", "dayly", "--home", "h", cwd=tmp_path)
+    assert wrong.returncode != 0
+    assert "did you mean 'daily'?" in wrong.stdout + wrong.stderr
     export = report(call("export", "out", "--as", "csv", "--home", "h", cwd=tmp_path))
     assert {table["format"] for table in export["tables"]} == {"csv"}
     assert (tmp_path / "out" / "latest.json").is_file()
