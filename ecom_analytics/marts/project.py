@@ -94,7 +94,7 @@ def profile(settings: Settings, build_folder: Path, previous: Mapping[str, Path]
     previous : mapping of str to pathlib.Path, optional
         The files of the build that it starts from, by the names under which models find them.
     """
-    attached = [{"path": str(build_folder / f"{STATE}.duckdb"), "alias": STATE}]
+    attached: list[dict[str, Any]] = [{"path": str(build_folder / f"{STATE}.duckdb"), "alias": STATE}]
     for alias, path in (previous or {}).items():
         attached.append({"path": str(path), "alias": alias, "read_only": True})
     target = {

@@ -246,7 +246,7 @@ class _Listener:
         self._counts = counts
 
     def __call__(self, event: Any) -> None:
-        if event.info.name == "NodeFinished":
+        if event.info.name == "NodeFinished" and event.data.node_info.resource_type != "exposure":
             node, result = event.data.node_info, event.data.run_result
             read, written = self._counts.of(node.unique_id)
             self._parent.tell(

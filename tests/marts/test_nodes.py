@@ -34,6 +34,7 @@ def test_every_model_and_test_has_a_result_that_stays_with_the_build(
     tests = [node for node in report.nodes if node.kind == "test"]
     assert len(tests) == report.tests
     assert {node.status for node in tests} == {"pass"}
+    assert {node.kind for node in report.nodes} == {"model", "test", "seed"}
     assert {name: model.rows for name, model in report.models.items() if model.rows is not None} == report.rows
     assert build().nodes == report.nodes
     info = Warehouse(settings).current().info
