@@ -9,10 +9,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-SETTINGS = (
-    "SET enable_profiling = 'no_output'",
-    """SET custom_profiling_settings = '{"OPERATOR_CARDINALITY": "true", "OPERATOR_TYPE": "true"}'""",
-)
+SETTINGS = """
+SET enable_profiling = 'no_output';
+SET custom_profiling_settings = '{"OPERATOR_CARDINALITY": "true", "OPERATOR_TYPE": "true"}'
+"""
 WRITERS = {"CREATE_TABLE_AS", "BATCH_CREATE_TABLE_AS", "INSERT", "BATCH_INSERT"}
 _TEMPORARY = re.compile(r'\s*create\s+(or\s+replace\s+)?(temp|table\s+\S+__placed"?\s)', re.IGNORECASE)
 """Tables that do not stay: dbt's own, and the rows that an incremental strategy puts aside (macro ``placed``)."""
@@ -69,15 +69,15 @@ def count() -> Counts:
     counts = Counts()
 
     class Cursor(local.DuckDBCursorWrapper):  # type: ignore[misc]
-        def __init__(self, cursor: Any) -> None:
-            super().__init__(cursor)
-            for setting in SETTINGS:
-                cursor.execute(setting)
+        counts_now = False
 
         def execute(self, sql: str, bindings: Any = None) -> Any:
             node = get_node_info().get("unique_id", "")
             if bindings is not None or not node.startswith("model."):
                 return super().execute(sql, bindings)
+            if not self.counts_now:
+                self._cursor.execute(SETTINGS)
+                self.counts_now = True
             done = None
             for statement in self._cursor.extract_statements(sql):  # a profile is of the last statement only
                 done = super().execute(statement)

@@ -17,7 +17,7 @@ def keep(side: Path, warehouse: Path, build_id: str, nodes: Iterable[dict[str, A
     Returns
     -------
     dict
-        Unique id of a node → its file. A node that could not be compiled has none.
+        Name of a node → its file. A node that could not be compiled, and a seed, has none.
     """
     kept: dict[str, Path] = {}
     forget(warehouse)
@@ -28,7 +28,7 @@ def keep(side: Path, warehouse: Path, build_id: str, nodes: Iterable[dict[str, A
                 target = warehouse / FOLDER / build_id / source.name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, target)
-                kept[node["id"]] = target
+                kept[node["name"]] = target
     return kept
 
 
@@ -38,6 +38,6 @@ def forget(warehouse: Path) -> None:
 
 
 def _compiled(side: Path, node: dict[str, Any]) -> Path | None:
-    package = node["id"].split(".")[1]
-    found = (side / "target" / "compiled" / package).rglob("*")
-    return next((path for path in sorted(found) if path.is_file() and path.stem == node["name"]), None)
+    package, name = node["id"].split(".")[1], Path(node["path"]).name  # long names are cut short in it
+    found = (side / "target" / "compiled" / package).rglob(name)
+    return next((path for path in sorted(found) if path.is_file()), None)

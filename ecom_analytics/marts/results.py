@@ -65,14 +65,14 @@ def report(build: Build, *, built: bool, seconds: float) -> BuildReport:
 
 
 def broken(nodes: list[dict[str, Any]], compiled: Mapping[str, Path]) -> EcomError:
-    """The error of models that failed, and where what dbt compiled for them is kept, by unique id."""
+    """The error of models that failed, and where what dbt compiled for them is kept, by name."""
     first = nodes[0]
     message = _essence(str(first["message"]))
     if is_full(message):
         return full(f"model {first['name']}")
     others = f" (and {len(nodes) - 1} more)" if len(nodes) > 1 else ""
     out_of_memory = "Out of Memory" in message
-    kept = compiled.get(first["id"])
+    kept = compiled.get(first["name"])
     where = f" (compiled: {kept})" if kept else ""
     return MartError(
         f"{first['kind']} {first['name']} failed{others}: {message}{where}",
@@ -80,7 +80,7 @@ def broken(nodes: list[dict[str, Any]], compiled: Mapping[str, Path]) -> EcomErr
         if out_of_memory
         else "nothing was published; the served build is untouched",
         models=[node["name"] for node in nodes],
-        compiled={node["name"]: str(compiled[node["id"]]) for node in nodes if node["id"] in compiled},
+        compiled=plain(dict(compiled)),
     )
 
 
@@ -95,7 +95,7 @@ def _essence(message: str) -> str:
 
 
 def failed(checks: list[CheckResult], compiled: Mapping[str, Path]) -> TestsFailedError:
-    """The error of tests that failed, each by name, and where their compiled SQL is kept, by unique id."""
+    """The error of tests that failed, each by name, and where their compiled SQL is kept, by name."""
     named = ", ".join(
         f"{check.name} ({check.failures} failing rows)" if check.status == "fail" else f"{check.name} ({check.message})"
         for check in checks
@@ -105,5 +105,5 @@ def failed(checks: list[CheckResult], compiled: Mapping[str, Path]) -> TestsFail
         hint="nothing was published; look at the events behind the failures, or correct the test"
         + (f"; the SQL of each is in {next(iter(compiled.values())).parent}" if compiled else ""),
         checks=plain(checks),
-        compiled={path.stem: str(path) for path in compiled.values()},
+        compiled=plain(dict(compiled)),
     )

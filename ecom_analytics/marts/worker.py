@@ -68,6 +68,8 @@ def main() -> None:
     started = time.perf_counter()
     try:
         gc.disable()  # dbt makes a million objects that stay
+        # A node is many short statements, after each of which its thread must get the interpreter back from the others.
+        sys.setswitchinterval(0.0005)
         runner = _Dbt(arguments)
         manifest = runner.manifest()
         gc.freeze()
@@ -253,6 +255,7 @@ class _Listener:
                 event="node",
                 id=node.unique_id,
                 name=node.node_name,
+                path=node.node_path,
                 kind=node.resource_type,
                 status=result.status,
                 message=result.message,

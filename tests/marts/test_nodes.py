@@ -70,17 +70,18 @@ def test_a_profile_counts_scans_as_read_and_inserts_as_written() -> None:
 def test_a_failing_model_is_named_with_its_message_and_its_sql_until_the_next_good_build(
     settings: Settings, stage: Stage, build: Build, tmp_path: Path
 ) -> None:
-    own = settings.model_copy(update={"memory_limit": "1MB"})  # nothing can be computed in so little
-    stage(complete([event(0, visitor_id=f"v{number}") for number in range(2_000)]))
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "one.sql").write_text("select nothing from {{ ref('daily') }}")
+    stage(complete([event()]))
 
     with pytest.raises(MartError) as failed:
-        MartBuilder(own).build()
+        MartBuilder(settings.model_copy(update={"models": tmp_path / "own"})).build()
 
     error = failed.value
-    [first, *_] = error.facts["models"]
-    kept = Path(error.facts["compiled"][first])
-    assert f"model {first} failed" in error.message
-    assert "Out of Memory" in error.message
+    assert error.facts["models"] == ["one"]
+    kept = Path(error.facts["compiled"]["one"])
+    assert "model one failed: " in error.message
+    assert '"nothing" not found' in error.message
     assert str(kept) in error.message
     assert kept.parent.parent == settings.warehouse / failures.FOLDER
     assert "{{" not in kept.read_text()
@@ -101,7 +102,9 @@ def test_the_sql_of_a_failing_test_is_kept_and_that_of_an_earlier_failure_is_not
     for _ in range(2):
         with pytest.raises(TestsFailedError) as failed:
             build(force=True)
-    [kept] = [Path(path) for path in failed.value.facts["compiled"].values()]
+    [(name, path)] = failed.value.facts["compiled"].items()
+    kept = Path(path)
+    assert name == failed.value.facts["checks"][0]["name"]
     assert "teleport" not in kept.read_text()
     assert "event_type" in kept.read_text()
     assert str(kept.parent) in failed.value.hint
