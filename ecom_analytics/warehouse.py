@@ -7,6 +7,7 @@ either sees a whole build or the whole build before it::
     warehouse/warehouse-<build>.duckdb       the marts
     warehouse/warehouse-<build>.json         what is known of the build: :attr:`Build.info`
     warehouse/warehouse-<build>.state        what the next build starts from, beside the marts
+    warehouse/failed-<build>.json            tests of the last build that did not pass, with rows and SQL
     warehouse/ecommerce.duckdb               a link to the served file, for people and other tools
 """
 

@@ -14,7 +14,7 @@ from ecom_analytics import __version__
 from ecom_analytics.config import Settings
 from ecom_analytics.disk import is_full, told_when_full
 from ecom_analytics.errors import BuildError, BusyError, NotBuiltError
-from ecom_analytics.marts import failures, lake, own, project, publication, results, start, trial
+from ecom_analytics.marts import evidence, failures, lake, own, project, publication, results, start, trial
 from ecom_analytics.progress import Progress, Watcher, ignore
 from ecom_analytics.reports import BuildReport, CheckResult, plain
 from ecom_analytics.warehouse import Build, Warehouse
@@ -292,6 +292,8 @@ class MartBuilder:
         compiled = failures.keep(self._side, self._folder, str(self._build_id), wrong) if wrong else {}
         if broken := [node for node in wrong if node["kind"] != "test"]:
             raise results.broken(broken, compiled)
+        config = project.duckdb_config(self.settings, self._side)
+        evidence.keep(self._folder, self._side, str(self._build_id), checks, config)
         if failed := [check for check in checks if check.status in {"fail", "error"}]:
             raise results.failed(failed, compiled)
         if done < total:

@@ -31,7 +31,7 @@ def contents(folder: Path) -> dict[str, str]:
     return {
         path.name: os.readlink(path) if path.is_symlink() else hashlib.sha256(path.read_bytes()).hexdigest()
         for path in folder.iterdir()
-        if path.name not in {".lock", "failed"}
+        if path.name not in {".lock", "failed"} and not path.name.startswith("failed-")
     }
 
 
