@@ -26,6 +26,7 @@ COMMANDS = (
     "status",
     "rejected",
     "trace",
+    "diagnose",
     "generate",
     "plugins",
 )

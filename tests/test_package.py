@@ -47,6 +47,7 @@ COMMANDS = [
     "",
     "build",
     "demo",
+    "diagnose",
     "export",
     "forget",
     "generate",

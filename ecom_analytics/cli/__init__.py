@@ -13,6 +13,7 @@ from ecom_analytics.cli.output import report_errors
 _COMMANDS = {
     "build": "stages",
     "demo": "demo",
+    "diagnose": "diagnose",
     "export": "stages",
     "forget": "forget",
     "generate": "generate",
@@ -28,7 +29,7 @@ _COMMANDS = {
 
 _ORDER = (
     *("demo", "run", "ingest", "stage", "build", "export", "serve"),
-    *("status", "rejected", "trace", "forget", "generate", "plugins"),
+    *("status", "rejected", "trace", "diagnose", "forget", "generate", "plugins"),
 )
 
 
@@ -46,6 +47,7 @@ class _Commands(click.Group):
         "status": "Show what is in the lake and in the warehouse.",
         "rejected": "Show rejected records with file, line, rule and raw text.",
         "trace": "Show where an event was read, or what became of a line.",
+        "diagnose": "Show what is wrong in the data, by cause, with files and lines.",
         "forget": "Erase visitors from raw files, tables, builds and exports.",
         "generate": "Make a clickstream of any size, with known faults if you like.",
         "plugins": "List the installed plug-ins.",
