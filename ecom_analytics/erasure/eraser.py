@@ -163,6 +163,7 @@ class Eraser:
         builds, exports = published.old_builds(self.settings, None), published.old_exports(self.settings)
         self._restage()
         build_id = None
+        published.remove_builds(self.settings, [])  # what is left of failed ones
         if builds:
             # Made anew: a copy of the build before could hold what was erased, in space that is free.
             build_id = self._builder.build(full_refresh=bool(found)).build_id

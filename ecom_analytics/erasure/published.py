@@ -26,10 +26,14 @@ def old_builds(settings: Settings, served: str | None) -> list[str]:
 
 
 def remove_builds(settings: Settings, builds: list[str]) -> None:
-    """Delete builds. A reader that has one open keeps it until it closes it."""
+    """Delete builds, and what builds that failed or were tried left. A reader that has one open keeps it."""
     for build in builds:
         for suffix in ("duckdb", "json", "state"):
             (settings.warehouse / f"warehouse-{build}.{suffix}").unlink(missing_ok=True)
+    for pattern in ("failed-*.json", "trial.duckdb*"):
+        for path in settings.warehouse.glob(pattern):
+            path.unlink(missing_ok=True)
+    shutil.rmtree(settings.warehouse / "failed", ignore_errors=True)
 
 
 def old_exports(settings: Settings, served: str | None = None) -> dict[str, list[str]]:
