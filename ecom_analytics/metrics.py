@@ -13,7 +13,7 @@ from ecom_analytics.reports import Report
 if TYPE_CHECKING:
     from ecom_analytics.warehouse import Warehouse
 
-Rows = Callable[[str, Mapping[str, Any]], Sequence[Mapping[str, Any]]]
+Rows = Callable[[str, dict[str, Any]], Sequence[Mapping[str, Any]]]
 """Asks a build: SQL and its parameters to rows."""
 
 
@@ -120,7 +120,7 @@ def metric_values(warehouse: Warehouse, names: Iterable[str], start: date, end: 
     """
     with warehouse.connect() as connection:
 
-        def rows(query: str, parameters: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        def rows(query: str, parameters: dict[str, Any]) -> Sequence[Mapping[str, Any]]:
             answer: Any = connection.execute(query, parameters)
             listed: list[dict[str, Any]] = answer.to_arrow_table().to_pylist()
             return listed
