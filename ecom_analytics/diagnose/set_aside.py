@@ -87,10 +87,11 @@ def late(look: Look, now: datetime) -> Iterator[Finding]:
     """
     yield from look.findings(
         "late_events",
-        """WITH lines AS (
-            SELECT source, batch_id, source_line AS line, event_ts,
-                source_line // greatest(10, max(source_line) OVER (PARTITION BY source, batch_id) // 1000) AS block
-            FROM events WHERE event_ts <= $until
+        """WITH sizes AS (
+            SELECT source, batch_id, greatest(10, max(source_line) // 1000) AS size FROM events GROUP BY ALL
+        ), lines AS (
+            SELECT source, batch_id, source_line AS line, event_ts, source_line // size AS block
+            FROM events JOIN sizes USING (source, batch_id) WHERE event_ts <= $until
         ), blocks AS (
             SELECT source, batch_id, block, quantile_disc(event_ts, 0.5) AS middle FROM lines GROUP BY ALL
         ), reached AS (
