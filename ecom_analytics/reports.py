@@ -227,6 +227,8 @@ class BuildReport(Report):
         Every model, test and seed of the build, in the order in which they ended.
     published : bool
         False of a build of selected models: nothing is served of it.
+    started_from : str or None
+        The build that it started from, replacing what was touched since. None if every table was made anew.
     """
 
     build_id: str
@@ -240,6 +242,7 @@ class BuildReport(Report):
     seconds: float
     nodes: tuple[NodeResult, ...] = ()
     published: bool = True
+    started_from: str | None = None
 
     @property
     def models(self) -> dict[str, NodeResult]:

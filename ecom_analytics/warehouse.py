@@ -91,7 +91,7 @@ class Build:
         When it was published, UTC.
     info : dict
         What is known of it: ``as_of``, ``staged_version``, ``fingerprint``, ``timezone``, ``marts``, ``tests``,
-        ``checks``, ``input``, ``capabilities``, ``metrics`` and ``model_version``.
+        ``checks``, ``nodes``, ``input``, ``capabilities``, ``metrics``, ``started_from`` and ``model_version``.
     """
 
     build_id: str

@@ -6,17 +6,15 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from ecom_analytics import __version__
 from ecom_analytics.config import Settings
 from ecom_analytics.disk import is_full, told_when_full
 from ecom_analytics.errors import BuildError, BusyError, NotBuiltError
-from ecom_analytics.marts import evidence, failures, lake, own, project, publication, results, start, trial
+from ecom_analytics.marts import description, evidence, failures, lake, project, publication, results, start, trial
 from ecom_analytics.progress import Progress, Watcher, ignore
-from ecom_analytics.reports import BuildReport, CheckResult, plain
+from ecom_analytics.reports import BuildReport, CheckResult
 from ecom_analytics.warehouse import Build, Warehouse
 
 if TYPE_CHECKING:
@@ -261,12 +259,9 @@ class MartBuilder:
             start.staged_files(self.settings, snapshot),
             project.duckdb_config(self.settings, self._side),
         )
-        info = self._info(snapshot, manifest, checks, sealed)
-        info["nodes"] = plain([results.node(node, sealed["rows"]) for node in told])
-        info["started_from"] = begin.build.build_id if begin else None
-        info["bytes_by_row"] = (
-            begin.build.info["bytes_by_row"] if begin else start.bytes_by_row(database, sealed["rows"])
-        )
+        info = description.of_input(self.settings, snapshot) | description.of_output(database, manifest, sealed)
+        info |= description.of_run(str(self._build_id), told, checks, sealed["rows"])
+        info |= start.remembered(begin, database, sealed["rows"])
         build = publication.publish(database, state, self._folder, info)
         publication.prune(self._folder, build.path.name, self.settings.keep_builds)
         failures.forget(self._folder)
@@ -299,32 +294,6 @@ class MartBuilder:
         if done < total:
             raise BuildError(f"dbt ran {done} of {total} models and tests", hint="run it again")
         return told, checks
-
-    def _info(
-        self,
-        snapshot: Any,
-        manifest: project.Manifest,
-        checks: list[CheckResult],
-        sealed: dict[str, Any],
-    ) -> dict[str, Any]:
-        """What the published file's description says."""
-        marts = {name: {"rows": sealed["rows"][name], **mart} for name, mart in sorted(manifest.marts.items())}
-        own.add_columns(self._side / project.DATABASE, marts)
-        return {
-            "build_id": self._build_id,
-            "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "as_of": plain(sealed["as_of"]),
-            "staged_version": snapshot.version,
-            "fingerprint": project.fingerprint(self.settings),
-            "timezone": self.settings.timezone,
-            "marts": marts,
-            "tests": {status: sum(check.status == status for check in checks) for status in ("pass", "warn")},
-            "checks": plain(checks),
-            "input": plain(snapshot.account),
-            "capabilities": sealed["capabilities"],
-            "metrics": manifest.metrics,
-            "model_version": __version__,
-        }
 
     def _tell(self, message: str, done: int | None = None, total: int | None = None) -> None:
         self._watch(Progress("build", message, done, total, "models"))

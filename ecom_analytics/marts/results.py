@@ -61,6 +61,7 @@ def report(build: Build, *, built: bool, seconds: float) -> BuildReport:
         as_of=datetime.fromisoformat(info["as_of"]) if info["as_of"] else None,
         seconds=seconds,
         nodes=tuple(NodeResult(**node) for node in info.get("nodes", ())),
+        started_from=info.get("started_from"),
     )
 
 

@@ -104,9 +104,11 @@ def copy(start: Start, database: Path, state: Path) -> None:
         target.chmod(0o644)
 
 
-def bytes_by_row(database: Path, rows: Mapping[str, int]) -> float:
-    """Size of a file that was made anew, by row of its marts."""
-    return database.stat().st_size / max(sum(rows.values()), 1)
+def remembered(start: Start | None, database: Path, rows: Mapping[str, int]) -> dict[str, Any]:
+    """What the next build must know of this one: where it started, and how large a row is in a file made anew."""
+    if start is not None:
+        return {"started_from": start.build.build_id, "bytes_by_row": start.build.info["bytes_by_row"]}
+    return {"started_from": None, "bytes_by_row": database.stat().st_size / max(sum(rows.values()), 1)}
 
 
 def _staged_files(build: Build, settings: Settings) -> dict[str, Any] | None:

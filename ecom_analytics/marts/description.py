@@ -1,0 +1,49 @@
+"""What is written down of a published build: :attr:`ecom_analytics.warehouse.Build.info`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ecom_analytics import __version__
+from ecom_analytics.config import Settings
+from ecom_analytics.marts import own, project, results
+from ecom_analytics.reports import CheckResult, plain
+
+
+def of_input(settings: Settings, snapshot: Any) -> dict[str, Any]:
+    """What the build was made of, and by what."""
+    return {
+        "staged_version": snapshot.version,
+        "fingerprint": project.fingerprint(settings),
+        "timezone": settings.timezone,
+        "input": plain(snapshot.account),
+        "model_version": __version__,
+    }
+
+
+def of_output(database: Path, manifest: project.Manifest, sealed: Mapping[str, Any]) -> dict[str, Any]:
+    """The marts with their columns, what the data can tell, and the metrics."""
+    marts = {name: {"rows": sealed["rows"][name], **mart} for name, mart in sorted(manifest.marts.items())}
+    own.add_columns(database, marts)
+    return {
+        "as_of": plain(sealed["as_of"]),
+        "marts": marts,
+        "capabilities": sealed["capabilities"],
+        "metrics": manifest.metrics,
+    }
+
+
+def of_run(
+    build_id: str, told: Sequence[dict[str, Any]], checks: Sequence[CheckResult], rows: Mapping[str, int]
+) -> dict[str, Any]:
+    """How each model and test ended."""
+    return {
+        "build_id": build_id,
+        "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "tests": {status: sum(check.status == status for check in checks) for status in ("pass", "warn")},
+        "checks": plain(list(checks)),
+        "nodes": plain([results.node(node, rows) for node in told]),
+    }
