@@ -275,6 +275,8 @@ class MartBuilder:
         told: list[dict[str, Any]] = []
         checks: list[CheckResult] = []
         total = len(manifest.models) + len(manifest.tests)
+        if not word["vars"].get("previous"):
+            total -= len(manifest.touched)
         done = 0
         for node in dbt.build(word):
             told.append(node)

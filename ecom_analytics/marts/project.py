@@ -20,6 +20,8 @@ from ecom_analytics.marts import own
 NAME = "ecom_analytics"
 DATABASE = "warehouse.duckdb"
 """The file that dbt builds. Its name is the catalog's name in the manifest, so it is always the same."""
+TOUCHED = "touched"
+"""The tag of models that say what differs from the build before."""
 STATE = "state"
 """The database of what the next build starts from, and its file's name."""
 
@@ -158,6 +160,8 @@ class Manifest:
         Metric → label, description, unit and so on.
     kept : list of str
         Models besides the marts that the next build starts from.
+    touched : list of str
+        Models that say what differs from the build before: left out where there is none.
     """
 
     marts: dict[str, dict[str, Any]]
@@ -165,6 +169,7 @@ class Manifest:
     models: list[str]
     metrics: dict[str, dict[str, Any]]
     kept: list[str]
+    touched: list[str]
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
@@ -182,6 +187,7 @@ class Manifest:
             tests={node["unique_id"]: _test(node, raw["nodes"]) for node in nodes if node["resource_type"] == "test"},
             models=[node["name"] for node in models],
             metrics={metric["name"]: _metric(metric) for metric in raw["metrics"].values()},
+            touched=[node["name"] for node in models if TOUCHED in node["tags"]],
             kept=[
                 node["name"]
                 for node in models

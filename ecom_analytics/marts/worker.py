@@ -174,6 +174,8 @@ class _Dbt:
             )
         )
         chosen = self._chosen(manifest, word, parent) if word.get("select") or word.get("exclude") else []
+        if not chosen and not word["vars"].get("previous"):
+            chosen = ["--exclude", f"tag:{project.TOUCHED}"]
         runner = self._runner(manifest=manifest, callbacks=[_Listener(parent, self._counts)])
         result = runner.invoke(
             [

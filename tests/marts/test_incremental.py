@@ -19,9 +19,10 @@ import staged_events
 from staged_events import Event, complete, event
 
 import ecom_analytics.staging
-from ecom_analytics import MartBuilder, Settings, Warehouse
+from ecom_analytics import Eraser, Ingestor, MartBuilder, Settings, Stager, Warehouse
 from ecom_analytics.catalogue import arrow_schema as catalogue_schema
 from ecom_analytics.events import arrow_schema
+from ecom_analytics.generate import generate
 from ecom_analytics.marts import start
 from ecom_analytics.reports import BuildReport
 
@@ -238,3 +239,31 @@ def test_a_build_does_not_start_from_one_that_shares_too_little_with_it(
     lake.change(1.0)
     build(settings, lake.snapshot())
     assert Warehouse(settings).current().info["started_from"] is None
+
+
+def test_a_lake_that_grows_out_of_order_is_built_as_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The real stages: lines of one file in four files, in another order; a visitor is forgotten in between.
+    pick = Random(7)
+    generate(tmp_path / "shop.csv", like="shop", events=6_000, days=12, seed=7, faults=True)
+    header, *lines = (tmp_path / "shop.csv").read_bytes().splitlines(keepends=True)
+    pieces: list[list[bytes]] = [[], [], [], []]
+    for number, line in enumerate(lines):
+        # The first file has most of the days, the others have a part of the rest and a few lines of before.
+        later = number >= len(lines) * 0.85 or pick.random() < 0.01
+        pieces[pick.randrange(1, 4) if later else 0].append(line)
+    settings = Settings(home=tmp_path / "home")
+    anew = settings.model_copy(update={"warehouse": tmp_path / "anew"})
+    monkeypatch.setattr(start, "LARGEST_CHANGE", 1.0)
+    started = []
+    for number, piece in enumerate(pieces):
+        path = tmp_path / f"piece-{number}.csv"
+        path.write_bytes(b"".join([header, *piece]))
+        Ingestor(settings).ingest(path)
+        Stager(settings).stage()
+        started.append(MartBuilder(settings).build().started_from)
+        if number == 2:
+            visitor = pick.choice(lines).split(b",")[2].decode()
+            Eraser(settings).forget([visitor], dry_run=False)
+    MartBuilder(anew).build(full_refresh=True)
+    assert differences(settings, anew) == {}
+    assert [build is not None for build in started] == [False, True, True, True]
