@@ -172,7 +172,7 @@ def build(settings: Settings, snapshot: staged_events.Snapshot, **options: Any) 
 
 @pytest.mark.parametrize(
     "lake",
-    [(1, "UTC", ("EUR",)), (2, "Europe/Berlin", ("EUR", None)), (3, "Europe/Berlin", ("EUR",) * 400 + ("USD",))],
+    [(2, "Europe/Berlin", ("EUR", None)), (3, "UTC", ("EUR",) * 400 + ("USD",))],
     indirect=True,
 )
 def test_marts_are_those_of_a_build_that_makes_all_anew_whatever_comes_and_goes(lake: Lake, tmp_path: Path) -> None:
@@ -182,9 +182,9 @@ def test_marts_are_those_of_a_build_that_makes_all_anew_whatever_comes_and_goes(
     first = build(settings, lake.snapshot())
     assert Warehouse(settings).current().info["started_from"] is None
     last = first.build_id
-    for step, share in enumerate((0.1, 0.3, 0.05, 1.0, 0.1)):
+    for step, share in enumerate((0.1, 0.3, 1.0, 0.05)):
         lake.change(share)
-        lake.products += step in (1, 3)
+        lake.products += step in (0, 2)
         snapshot = lake.snapshot()
         report = build(settings, snapshot)
         assert Warehouse(settings).current().info["started_from"] == last
