@@ -298,8 +298,10 @@ class Oracle:
         sessions = grouped(self.sessions(), lambda row: row["session_date"])
         orders = grouped(self.transactions, lambda row: row["transaction_date"])
         found = []
-        for day, rows in grouped(self.events, lambda row: self.day(row["event_ts"])).items():
-            sold = orders[day]
+        events = grouped(self.events, lambda row: self.day(row["event_ts"]))
+        for number in range((max(events) - min(events)).days + 1 if events else 0):
+            day = min(events) + timedelta(days=number)
+            rows, sold = events.get(day, []), orders[day]
             found.append(
                 {
                     "date": day,

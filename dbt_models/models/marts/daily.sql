@@ -5,7 +5,21 @@
 {%- set touched = ref("int_touched_dates") -%}
 {%- set partial = ecom_analytics.replaces_touched(["sources"]) -%}
 {%- set dates = ecom_analytics.asked("select date from " ~ touched) if partial else none -%}
-with event_days as (
+with ends as (
+    select min(event_date) as first_date, max(event_date) as last_date
+    from {{ ref("int_event_days") }}
+),
+
+-- Every day from the first to the last, also one without any event.
+days as (
+    select date
+    from (
+        select {{ ecom_analytics.each_day("first_date", "last_date") }} as date from ends where first_date is not null
+    ) as every_day
+    where {{ ecom_analytics.is_one_of("date", dates) }}
+),
+
+event_days as (
     select
         event_date as date,
         sum(events) as events,
@@ -47,14 +61,14 @@ known as (
 )
 
 select
-    event_days.date,
-    {{ ecom_analytics.whole("visits.visitors") }} as visitors,
-    {{ ecom_analytics.whole("visits.sessions") }} as sessions,
-    {{ ecom_analytics.whole("event_days.events") }} as events,
-    {{ ecom_analytics.whole("event_days.views") }} as views,
-    {{ ecom_analytics.whole("event_days.add_to_carts") }} as add_to_carts,
-    {{ ecom_analytics.whole("visits.purchasers") }} as purchasers,
-    {{ ecom_analytics.whole("visits.converting_sessions") }} as converting_sessions,
+    days.date,
+    {{ ecom_analytics.whole("coalesce(visits.visitors, 0)") }} as visitors,
+    {{ ecom_analytics.whole("coalesce(visits.sessions, 0)") }} as sessions,
+    {{ ecom_analytics.whole("coalesce(event_days.events, 0)") }} as events,
+    {{ ecom_analytics.whole("coalesce(event_days.views, 0)") }} as views,
+    {{ ecom_analytics.whole("coalesce(event_days.add_to_carts, 0)") }} as add_to_carts,
+    {{ ecom_analytics.whole("coalesce(visits.purchasers, 0)") }} as purchasers,
+    {{ ecom_analytics.whole("coalesce(visits.converting_sessions, 0)") }} as converting_sessions,
     coalesce(orders.transactions, 0) as transactions,
     {{ ecom_analytics.money(
         ecom_analytics.total("orders.quantity", "orders.transactions", "known.has_quantities")
@@ -62,7 +76,8 @@ select
     {{ ecom_analytics.money(
         ecom_analytics.total("orders.net_value", "orders.transactions", "known.has_values")
     ) }} as net_value
-from event_days
-left join visits on event_days.date = visits.date
-left join orders on event_days.date = orders.date
+from days
+left join event_days on days.date = event_days.date
+left join visits on days.date = visits.date
+left join orders on days.date = orders.date
 cross join known

@@ -1,3 +1,4 @@
+{%- set event_days = ref("int_event_days") -%}
 {%- set order_events = ref("int_order_events") -%}
 {%- set orders = ref("int_touched_orders") -%}
 {%- set sessions = ref("int_touched_sessions") -%}
@@ -11,6 +12,16 @@ select events.event_date
 from {{ order_events }} as events
 where events.line_number = 1 and {{ ecom_analytics.is_touched("events", orders, ["source", "transaction_id"]) }}
 {%- if ecom_analytics.is_partial() %}
+-- Days between what were the first and the last day and what are.
+{%- for end in ["min", "max"] %}
+union
+select {{ ecom_analytics.each_day("least(now.date, before.date)", "greatest(now.date, before.date)") }}
+from (select {{ end }}(event_date) as date from {{ event_days }}) as now
+cross join (
+    select {{ end }}(event_date) as date from {{ ecom_analytics.previous_state("int_event_days") }}
+) as before
+where now.date is not null and before.date is not null
+{%- endfor %}
 union
 select events.event_date
 from {{ ecom_analytics.previous_state("int_order_events") }} as events
