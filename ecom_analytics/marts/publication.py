@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from ecom_analytics.disk import full, is_full
 from ecom_analytics.errors import BuildError
 from ecom_analytics.warehouse import (
     CURRENT,
@@ -75,6 +76,8 @@ def seal(
         capabilities = _strip(database, wanted, config)
         rows = _verify(database, wanted)
     except duckdb.Error as error:
+        if is_full(error):
+            raise full(f"the build in {database.parent}") from error
         raise BuildError(
             f"the built file {database.name} cannot be finished: {error}",
             hint="run it again; the served build is untouched",

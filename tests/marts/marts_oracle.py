@@ -100,9 +100,10 @@ class Oracle:
         self.conflicts: list[Row] = []
         self._orders()
         currencies = set()
-        for source, rows in grouped(self.transactions, lambda row: row["source"]).items():
+        valued = [row for row in self.lines if row["revenue"] is not None]
+        for source, rows in grouped(valued, lambda row: row["source"]).items():
             named = max((row["currency"] for row in rows if row["currency"]), default="")
-            currencies |= {row["currency"] or named for row in rows if row["gross_value"] is not None}
+            currencies |= {row["currency"] or named for row in rows}
             assert source
         self.one_currency = len(currencies) <= 1
         self.priced = {row["source"] for row in events if row["unit_price"] is not None}
@@ -170,6 +171,7 @@ class Oracle:
                     "quantity": row["quantity"],
                     "unit_price": row["unit_price"],
                     "revenue": revenue(row),
+                    "currency": row["currency"],
                     "source_line": row["source_line"],
                 }
             )

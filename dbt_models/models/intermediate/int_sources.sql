@@ -6,11 +6,11 @@ with capable as (
     group by source
 ),
 
--- A transaction without a currency is in its source's currency.
+-- A line without a currency is in its source's currency.
 currencies as (
     select coalesce(currency, max(currency) over (partition by source), '') as currency
-    from {{ ref("transactions") }}
-    where gross_value is not null
+    from {{ ref("int_order_events") }}
+    where line_number is not null and revenue is not null
 )
 
 select
