@@ -5,6 +5,7 @@ The staged events are a Delta table, which DuckDB, Polars, Spark and Trino read 
 
 import sys
 
+import duckdb
 from deltalake import DeltaTable
 
 from ecom_analytics import Ingestor, Settings, Stager
@@ -18,11 +19,15 @@ def show(progress: Progress) -> None:
 
 def views_by_hour(settings: Settings) -> list[int]:
     """Views in each hour of the day, UTC, over all that is staged."""
-    events = DeltaTable(f"{settings.lake}/staged/events").to_pyarrow_table(columns=["event_ts", "event_type"])
-    hours = [0] * 24
-    for at, kind in zip(events["event_ts"].to_pylist(), events["event_type"].to_pylist(), strict=True):
-        hours[at.hour] += kind == "view"
-    return hours
+    files = DeltaTable(f"{settings.lake}/staged/events").file_uris()
+    with duckdb.connect() as engine:
+        found = engine.execute(
+            "SELECT hour(event_ts AT TIME ZONE 'UTC'), count(*) "
+            "FROM read_parquet(?) WHERE event_type = 'view' GROUP BY 1",
+            [files],
+        ).fetchall()
+    views = dict(found)
+    return [views.get(hour, 0) for hour in range(24)]
 
 
 def main(path: str) -> None:
