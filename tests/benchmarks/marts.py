@@ -1,26 +1,34 @@
-"""What a build costs that starts from the one before, by what a build that makes everything anew costs.
+"""What a build costs that starts from the one before, by what a build that makes everything anew costs; and that, by
+what the same tables cost in SQL written by hand (``marts_by_hand.sql``).
 
     python tests/benchmarks/marts.py --rows 2000000 --days 138
 
 makes a clickstream of so many rows and days, stages all days but the last, builds, stages the last day, and builds
 again; then makes everything anew. CPU seconds of the processes that build, without those of a build of nearly nothing
-(dbt's own), and the seconds of the models that cost most.
+(dbt's own), and the seconds of the models that cost most. At last the tables are made by hand, with as much memory and
+as many threads, and compared with the marts, row by row.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import resource
 import tempfile
 import time
 from datetime import date, timedelta
 from pathlib import Path
 
-from ecom_analytics import Ingestor, MartBuilder, Settings, Stager
+import duckdb
+
+from ecom_analytics import Ingestor, MartBuilder, Settings, Stager, Warehouse
 from ecom_analytics.generate import generate
+from ecom_analytics.marts.lake import events_query
 from ecom_analytics.reports import BuildReport
+from ecom_analytics.staging import snapshot
 
 START = date(2026, 1, 5)
+BY_HAND = Path(__file__).with_name("marts_by_hand.sql")
 
 
 def main() -> None:
@@ -43,6 +51,11 @@ def main() -> None:
         whole, report = measured("everything anew", settings, full_refresh=True)
         slowest(report)
         print(f"one new day of {asked.days}: {(part - fixed) / (whole - fixed):.1%} of making everything anew")
+        print(f"peak of the builds: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6:.2f} GB")
+        if asked.like == "retailrocket":
+            hand = by_hand(settings, folder / "hand.duckdb")
+            print(f"everything anew, tested and published: {whole / hand:.2f} times SQL by hand")
+            compare(settings, folder / "hand.duckdb")
 
 
 def staged(home: Path, path: Path, until: date | None = None) -> Settings:
@@ -82,6 +95,45 @@ def measured(what: str, settings: Settings, **options: bool) -> tuple[float, Bui
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     print(f"{what:<18} {seconds:7.1f} s wall {cpu:7.1f} s CPU")
     return cpu, report
+
+
+def by_hand(settings: Settings, database: Path) -> float:
+    """CPU seconds of the process that makes the tables by hand."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    child = multiprocessing.get_context("spawn").Process(target=make_by_hand, args=(settings, database))
+    child.start()
+    child.join()
+    if child.exitcode:
+        raise SystemExit("the SQL by hand failed")
+    after, seconds = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - started
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"{'by hand':<18} {seconds:7.1f} s wall {cpu:7.1f} s CPU")
+    return cpu
+
+
+def make_by_hand(settings: Settings, database: Path) -> None:
+    config = {"threads": settings.threads, "memory_limit": settings.memory_limit, "preserve_insertion_order": False}
+    with duckdb.connect(str(database), config=config) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"CREATE TEMP VIEW events AS {events_query(snapshot(settings).files)}")
+        connection.execute(BY_HAND.read_text(encoding="utf-8"))
+
+
+def compare(settings: Settings, database: Path) -> None:
+    """Rows of the marts that are not those made by hand, in the columns that both have, but for words."""
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH '{database}' AS hand (READ_ONLY)")
+        connection.execute(f"ATTACH '{Warehouse(settings).current().path}' AS built (READ_ONLY)")
+        found = "SELECT table_name, list(column_name) FROM duckdb_columns() WHERE database_name = ? GROUP BY table_name"
+        made, marts = (dict(connection.execute(found, [name]).fetchall()) for name in ("hand", "built"))
+        for mart in sorted(made.keys() & marts.keys()):
+            columns = ", ".join(sorted(set(made[mart]) & set(marts[mart]) - {"message"}))
+            for one, other in (("hand", "built"), ("built", "hand")):
+                rows = f"SELECT {columns} FROM {one}.{mart} EXCEPT ALL SELECT {columns} FROM {other}.{mart}"
+                [(more,)] = connection.execute(f"SELECT count(*) FROM ({rows})").fetchall()
+                if more:
+                    print(f"{mart}: {more} rows are only {'by hand' if one == 'hand' else 'in the mart'}")
+        print(f"compared {len(made.keys() & marts.keys())} tables row by row, both ways")
 
 
 def slowest(report: BuildReport) -> None:
