@@ -50,3 +50,8 @@
 {% macro later(timestamp, microseconds) %}{{ return(adapter.dispatch("later", "ecom_analytics")(timestamp, microseconds)) }}{% endmacro %}
 {% macro default__later(timestamp, microseconds) %}timestamp_micros(unix_micros({{ timestamp }}) + {{ microseconds }}){% endmacro %}
 {% macro duckdb__later(timestamp, microseconds) %}make_timestamptz(epoch_us({{ timestamp }}) + {{ microseconds }}){% endmacro %}
+
+{# Between a common table expression's name and its query: an engine computes it once, however often it is used. #}
+{% macro as_once() %}{{ return(adapter.dispatch("as_once", "ecom_analytics")()) }}{% endmacro %}
+{% macro default__as_once() %}as{% endmacro %}
+{% macro duckdb__as_once() %}as materialized{% endmacro %}

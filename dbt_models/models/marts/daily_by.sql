@@ -9,7 +9,7 @@
 {#- Only what any session says is looked at: a source that says nothing costs nothing. -#}
 {%- set of_sessions = ecom_analytics.known_dimensions(event_days, ecom_analytics.session_dimensions()) -%}
 {%- set session = ["source", "visitor_id", "session_start"] -%}
-with late as (
+with late {{ ecom_analytics.as_once() }} (
     -- Sessions that go on after midnight have their visitor on the later days too.
     select distinct event_date as date, source, visitor_id, session_start
     from {{ ref("stg_events") }}
@@ -41,7 +41,10 @@ orders as (
         {%- endfor %}
     from {{ ref("transactions") }} as transactions
     inner join {{ ref("sessions") }} as sessions
-        on transactions.source = sessions.source and transactions.session_id = sessions.session_id
+        on
+            transactions.source = sessions.source
+            and transactions.session_id = sessions.session_id
+            and sessions.transactions > 0
     where {{ ecom_analytics.is_one_of("transactions.transaction_date", dates) }}
 ),
 
