@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 import threading
@@ -78,6 +79,8 @@ class _Server:
     def __init__(self, settings: Settings, bound: socket.socket) -> None:
         import waitress.server
 
+        # A request that waits for a thread is nothing to warn of.
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         self._channels: dict[int, Any] = {}
         self._waitress = waitress.server.create_server(
             create_app(settings), map=self._channels, sockets=[bound], threads=THREADS, ident=None
