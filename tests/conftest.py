@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis.configuration
 import pytest
@@ -47,6 +48,25 @@ def _clean_environment() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _warm_dbt(_clean_environment: None) -> Iterator[None]:
+    """Builds that tests start in their own process begin with dbt loaded."""
+    from warm_dbt import warm
+
+    from ecom_analytics.marts import child
+
+    process = None
+
+    def start(*arguments: Any, **options: Any) -> Any:
+        nonlocal process
+        process = process or stack.enter_context(warm())
+        return process.start(*arguments, **options)
+
+    with contextlib.ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(child, "Popen", start)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test works in its own folder: no ``ecom.toml`` is found, nothing is written into the checkout."""
@@ -69,6 +89,11 @@ def shared_data(request: pytest.FixtureRequest) -> Path:
     if not folder.is_dir():
         pytest.skip(f"{NO_SHARED_DATA}: {folder} is no folder (say where with --shared-data)")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take minutes come first, so that no process is left alone with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import Any
 
 import ecom_analytics
@@ -44,10 +44,10 @@ class DbtProcess:
         }
         package = str(Path(ecom_analytics.__file__).parent.parent)
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
+            self._process = Popen(
                 [sys.executable, "-P", "-c", _START, json.dumps(arguments), package],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                stdin=PIPE,
+                stdout=PIPE,
                 stderr=log,
                 env=_environment(settings),
                 process_group=0,  # an interrupt is the parent's to handle

@@ -91,13 +91,19 @@ class _Failed(Exception):
     """dbt could not do it; the message is dbt's own."""
 
 
+def load() -> None:
+    """Import dbt, as its builds need it."""
+    import mashumaro.config
+
+    # dbt generates (de)serialisers for hundreds of classes at import; most are never used.
+    mashumaro.config.BaseConfig.lazy_compilation = True
+    import dbt.adapters.duckdb.impl  # else the first invocation loads it
+    import dbt.cli.main  # noqa: F401
+
+
 class _Dbt:
     def __init__(self, arguments: dict[str, Any]) -> None:
-        import mashumaro.config
-
-        # dbt generates (de)serialisers for hundreds of classes at import; most are never used.
-        mashumaro.config.BaseConfig.lazy_compilation = True
-        import dbt.adapters.duckdb.impl  # noqa: F401  (else the first invocation loads it)
+        load()
         from dbt.cli.main import dbtRunner
 
         from ecom_analytics.marts.counting import count
