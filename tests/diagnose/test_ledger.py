@@ -13,6 +13,8 @@ from ecom_analytics.diagnose import Diagnoser, DiagnosisReport
 from ecom_analytics.generate import generate
 from ecom_analytics.generate.faults import DEFAULT
 
+pytestmark = pytest.mark.long
+
 ALL = 1_000_000
 
 

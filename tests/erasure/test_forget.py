@@ -32,6 +32,8 @@ from ecom_analytics.suppression import erasures
 
 pytest_plugins = ["s3_server"]
 
+pytestmark = pytest.mark.long
+
 LONG = "1f7c9a52-3b1e-4c55-9a0e-7f21d0c3b4aa"
 SHORT = "7"
 

@@ -26,6 +26,8 @@ from ecom_analytics.generate import generate
 from ecom_analytics.marts import start
 from ecom_analytics.reports import BuildReport
 
+pytestmark = pytest.mark.long
+
 FIRST = datetime(2026, 3, 27, 20, tzinfo=UTC)  # Berlin's clocks go forward on the 29th
 MOMENTS = [timedelta(minutes=10 * n) for n in range(14)] + [timedelta(hours=n) for n in range(0, 24 * 5, 3)]
 TYPES = ["view", "view", "add_to_cart", "remove_from_cart", "checkout", "purchase", "purchase", "refund", "search"]

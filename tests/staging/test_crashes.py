@@ -17,6 +17,8 @@ from ecom_analytics.staging import snapshot
 
 pytest_plugins = ["s3_server"]
 
+pytestmark = pytest.mark.long
+
 POINTS = {"folder": 66, "s3": 34}
 """The more where it costs less."""
 SEED = 20261123

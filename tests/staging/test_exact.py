@@ -23,7 +23,9 @@ from ecom_analytics.staging import snapshot
 from ecom_analytics.staging.places import open_place
 from ecom_analytics.staging.state import State, load
 
-EXAMPLES = max(200, settings.default.max_examples)  # 5,000 with --hypothesis-profile=nightly
+pytestmark = pytest.mark.long
+
+EXAMPLES = max(120, settings.default.max_examples)  # 5,000 with --hypothesis-profile=nightly
 
 KINDS = {"view": "view", "add_to_cart": "addtocart", "purchase": "transaction"}
 
