@@ -12,14 +12,19 @@
 {% macro previous_state(model) %}previous_state.{{ target.schema }}.{{ model }}{% endmacro %}
 
 {#
-  The condition that a row of `alias` has a key of the relation `touched`. Hashes are looked up first, because that is
-  fast over many rows; the exact comparison is left with the few that pass.
+  The condition that a row of `alias` has a key of the relation `touched`. The last column of the key, which tells most
+  apart, is looked up first, then a hash of three or more, because that is fast over many rows; the exact comparison is
+  left with the few that pass.
 #}
 {% macro is_touched(alias, touched, key, touched_key=none) -%}
     {%- set touched_key = touched_key or key -%}
-    {{ ecom_analytics.fast_hash(ecom_analytics.prefixed(alias, key)) }} in (
+    {{ alias }}.{{ key[-1] }} in (select {{ touched_key[-1] }} from {{ touched }})
+    {% if key | length > 2 -%}
+    and {{ ecom_analytics.fast_hash(ecom_analytics.prefixed(alias, key)) }} in (
         select {{ ecom_analytics.fast_hash(touched_key) }} from {{ touched }}
     )
+    {% endif -%}
+    {% if key | length > 1 -%}
     and exists (
         select 1
         from {{ touched }} as touched
@@ -28,6 +33,7 @@
             {{ "and " if not loop.first }}touched.{{ touched_key[loop.index0] }} = {{ alias }}.{{ column }}
             {% endfor %}
     )
+    {%- endif %}
 {%- endmacro %}
 
 {% macro prefixed(alias, columns) %}

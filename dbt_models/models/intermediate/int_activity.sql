@@ -1,12 +1,13 @@
 {{ config(meta={"kept": true}) }}
 {%- set touched = ref("int_touched_users") -%}
+{%- set touched_visits = ref("int_touched_visits") -%}
 {%- set partial = ecom_analytics.is_partial() -%}
 -- On which days users came again, by the day on which they came first: how many came on that day, and for how many it
 -- was the first day of its week or of its month. These add up over users, so that what users counted before can be
 -- taken off, and what they count now added.
 with visits as (
     {%- for sign, sessions, users in (
-        [(1, ref("sessions"), ref("users"))]
+        [(1, touched_visits if partial else ref("sessions"), ref("users"))]
         + ([(-1, ecom_analytics.previous("sessions"), ecom_analytics.previous("users"))] if partial else [])
     ) %}
     {{ "union all" if not loop.first }}

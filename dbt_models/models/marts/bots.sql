@@ -2,33 +2,17 @@
     materialized="incremental", incremental_strategy="replace_touched",
     meta={"touched": "int_changed_visitors", "key": ["source", "visitor_id"]}
 ) }}
-{%- set changed = ref("int_changed_visitors") -%}
-{%- set changes = ref("int_changes") -%}
+{%- set touched_events = ref("int_touched_events") -%}
+{%- set events = touched_events if ecom_analytics.is_partial() else ref("stg_events") -%}
 {%- set least_events = ecom_analytics.least_events_of_a_bot() -%}
 {%- set in_order -%} partition by source, visitor_id order by moment {%- endset -%}
-{%- set suspects -%}
-    {%- if ecom_analytics.is_partial() %}
+-- depends_on: {{ ref("int_changed_visitors") }}
+with suspects {{ ecom_analytics.as_once() }} (
     select source, visitor_id
-    from (
-        select source, visitor_id, events
-        from {{ ecom_analytics.previous("sessions") }} as before
-        where {{ ecom_analytics.is_touched("before", changed, ["source", "visitor_id"]) }}
-        union all
-        select source, visitor_id, change as events from {{ changes }}
-    ) as counted
-    {{ "" if least_events else "where false" }}
-    group by source, visitor_id
-    having sum(events) >= {{ least_events or 0 }}
-    {%- else %}
-    select source, visitor_id
-    from {{ ref("stg_events") }}
+    from {{ events }}
     {{ "" if least_events else "where false" }}
     group by source, visitor_id
     having count(*) >= {{ least_events or 0 }}
-    {%- endif %}
-{%- endset -%}
-with suspects as (
-    {{ suspects }}
 ),
 
 -- An order, or a list of products that was sent as one record, is one event here: a large basket is no rate.
@@ -44,7 +28,7 @@ suspect_records as (
                 count(case when source_item is null then 1 end)
                 + max(case when source_item is not null then 1 else 0 end)
         end as events
-    from {{ ref("stg_events") }} as event
+    from {{ events }} as event
     where {{ ecom_analytics.is_touched("event", "suspects", ["source", "visitor_id"]) }}
     group by source, visitor_id, event_date, event_ts, event_type, transaction_id
 ),

@@ -2,28 +2,21 @@
     materialized="incremental", incremental_strategy="replace_touched",
     meta={"touched": "int_changed_visitors", "key": ["source", "visitor_id"]}
 ) }}
-{%- set touched = ref("int_changed_visitors") -%}
-{%- set visitor = ["source", "visitor_id"] -%}
+{%- set events = ref("int_touched_events") if ecom_analytics.is_partial() else ref("stg_events") -%}
 {%- set steps = ecom_analytics.funnel_steps() -%}
-{%- set movers -%}
-    select distinct source, visitor_id
-    from {{ ref("sessions") }} as sessions
-    where
-        add_to_carts + checkouts + purchases > 0
-        {{ "and " ~ ecom_analytics.is_touched("sessions", touched, visitor) if ecom_analytics.is_partial() }}
-{%- endset -%}
-{%- set days -%}
-    select distinct {{ ecom_analytics.each_day("first_day", "last_day") }} as day
-    from (
-        select distinct session_date as first_day, session_end_date as last_day
-        from {{ ref("sessions") }} as sessions
-        where {{ ecom_analytics.is_touched("sessions", "(" ~ movers ~ ")", visitor) }}
-    ) as spans
-{%- endset -%}
 {#- Events of one moment are taken in the order of the steps, others last. -#}
 {%- set in_order -%} partition by source, visitor_id order by event_ts, rank {%- endset -%}
+-- depends_on: {{ ref("int_changed_visitors") }}, {{ ref("int_touched_events") }}
 with movers as (
-    {{ movers }}
+    {%- if ecom_analytics.is_partial() %}
+    select distinct source, visitor_id
+    from {{ events }}
+    where event_type in ('{{ steps[1:] | join("', '") }}')
+    {%- else %}
+    select distinct source, visitor_id
+    from {{ ref("sessions") }}
+    where add_to_carts + checkouts + purchases > 0
+    {%- endif %}
 ),
 
 moves as (
@@ -39,10 +32,8 @@ moves as (
             else {{ steps | length + 1 }}
         end as rank,
         case when event_type in ('{{ steps | join("', '") }}') then event_type else 'other' end as step
-    from {{ ref("stg_events") }} as events
-    where
-        {{ ecom_analytics.is_one_of("event_date", ecom_analytics.asked(days)) }}
-        and {{ ecom_analytics.is_touched("events", "movers", visitor) }}
+    from {{ events }} as events
+    where {{ ecom_analytics.is_touched("events", "movers", ["source", "visitor_id"]) }}
 ),
 
 -- Equal ones of a moment are one, so that there is one order only.

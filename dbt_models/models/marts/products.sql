@@ -4,6 +4,7 @@
 ) }}
 {%- set touched = ref("int_touched_products") -%}
 {%- set changes = ref("int_changes") -%}
+{%- set touched_events = ref("int_touched_events") -%}
 {%- set partial = ecom_analytics.is_partial() -%}
 {%- set product = ["source", "product_id"] -%}
 {%- set pair = ["source", "product_id", "visitor_id"] -%}
@@ -58,7 +59,7 @@ viewed as (
         from viewings as changed
         left join (
             select source, product_id, visitor_id, count(*) as views
-            from {{ ref("stg_events") }} as events
+            from {{ touched_events }} as events
             where
                 event_type = 'view'
                 and product_id is not null

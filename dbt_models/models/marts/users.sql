@@ -2,8 +2,9 @@
     materialized="incremental", incremental_strategy="replace_touched",
     meta={"touched": "int_touched_users", "key": ["source", "user_id"], "whole_with": ["sources"]}
 ) }}
-{%- set touched = ref("int_touched_users") -%}
+{%- set touched_visits = ref("int_touched_visits") -%}
 {%- set partial = ecom_analytics.replaces_touched(["sources"]) -%}
+-- depends_on: {{ ref("int_touched_users") }}
 with visits as (
     select
         source,
@@ -15,10 +16,7 @@ with visits as (
         count(*) as sessions,
         sum(views) as views,
         sum(add_to_carts) as add_to_carts
-    from {{ ref("sessions") }} as sessions
-    {%- if partial %}
-    where {{ ecom_analytics.is_touched("sessions", touched, ["source", "user_id"]) }}
-    {%- endif %}
+    from {{ touched_visits if partial else ref("sessions") }}
     group by source, user_id
 ),
 
