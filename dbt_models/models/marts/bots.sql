@@ -2,11 +2,10 @@
     materialized="incremental", incremental_strategy="replace_touched",
     meta={"touched": "int_changed_visitors", "key": ["source", "visitor_id"]}
 ) }}
-{%- set touched_events = ref("int_touched_events") -%}
-{%- set events = touched_events if ecom_analytics.is_partial() else ref("stg_events") -%}
+{%- set events = ref("int_touched_events") if ecom_analytics.is_partial() else ref("stg_events") -%}
 {%- set least_events = ecom_analytics.least_events_of_a_bot() -%}
 {%- set in_order -%} partition by source, visitor_id order by moment {%- endset -%}
--- depends_on: {{ ref("int_changed_visitors") }}
+-- depends_on: {{ ref("int_changed_visitors") }}, {{ ref("int_touched_events") }}
 with suspects {{ ecom_analytics.as_once() }} (
     select source, visitor_id
     from {{ events }}

@@ -8,7 +8,6 @@
 {%- set event_days = ref("int_event_days") -%}
 {#- Only what any session says is looked at: a source that says nothing costs nothing. -#}
 {%- set of_sessions = ecom_analytics.known_dimensions(event_days, ecom_analytics.session_dimensions()) -%}
-{%- set session = ["source", "visitor_id", "session_start"] -%}
 with late {{ ecom_analytics.as_once() }} (
     -- Sessions that go on after midnight have their visitor on the later days too.
     select distinct event_date as date, source, visitor_id, session_start

@@ -13,6 +13,7 @@ with movers as (
     from {{ events }}
     where event_type in ('{{ steps[1:] | join("', '") }}')
     {%- else %}
+    -- The same visitors, without reading all events for them.
     select distinct source, visitor_id
     from {{ ref("sessions") }}
     where add_to_carts + checkouts + purchases > 0
