@@ -51,13 +51,13 @@ def _clean_environment() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _warm_dbt(_clean_environment: None) -> Iterator[None]:
     """Builds that tests start in their own process begin with dbt loaded."""
-    from warm_dbt import warm
-
     from ecom_analytics.marts import child
 
     process = None
 
     def start(*arguments: Any, **options: Any) -> Any:
+        from warm_dbt import warm
+
         nonlocal process
         process = process or stack.enter_context(warm())
         return process.start(*arguments, **options)
