@@ -26,9 +26,9 @@ from ecom_analytics.lake import Batch, batches, listed, object_name, put_in_plac
 from ecom_analytics.marts import MartBuilder
 from ecom_analytics.progress import Progress, Watcher, ignore
 from ecom_analytics.protocols import RawFile
+from ecom_analytics.scratch import scratch_folder
 from ecom_analytics.staging import Stager
 from ecom_analytics.staging.places import Place, open_place
-from ecom_analytics.staging.scratch import scratch_folder
 from ecom_analytics.staging.state import load
 from ecom_analytics.staging.sweep import vacuum
 from ecom_analytics.storages import open_storage

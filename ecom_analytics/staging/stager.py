@@ -15,10 +15,10 @@ from ecom_analytics.errors import AccountingError, BusyError, EcomError, LakeErr
 from ecom_analytics.lake import Batch, BatchKey, batches, listed
 from ecom_analytics.progress import Watcher, ignore
 from ecom_analytics.reports import StageReport
+from ecom_analytics.scratch import scratch_folder, sweep_scratch
 from ecom_analytics.staging.attempt import Attempt
 from ecom_analytics.staging.formats import read_with, reading
 from ecom_analytics.staging.places import open_place
-from ecom_analytics.staging.scratch import scratch_folder, sweep_scratch
 from ecom_analytics.staging.state import State, account, load, properties, version_of
 from ecom_analytics.staging.sweep import sweep
 from ecom_analytics.staging.tables import open_table
