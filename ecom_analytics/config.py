@@ -129,6 +129,29 @@ class Settings(BaseSettings):
         None, description="Folder of your own dbt models, built, tested and published beside ours."
     )
     export_formats: tuple[str, ...] = Field(("parquet",), description="Formats that marts are exported in.")
+    export_partitions: Literal["month", "day", "none"] = Field(
+        "month",
+        description="A mart with a date is exported as files of so much of it, of which only changed ones are new.",
+    )
+    export_partition_rows: int = Field(
+        100_000, ge=0, description="A mart with no more rows than this is exported as one file, date or not."
+    )
+    keep_exports: int = Field(3, ge=1, description="Whole exports that are kept at a destination.")
+    keep_exports_days: float | None = Field(
+        None, gt=0, description="An export that another one took the place of so long ago goes. Default: no limit."
+    )
+    export_grace_minutes: float = Field(
+        60,
+        ge=0,
+        description="No export goes before another one took its place so long ago: somebody may be reading it.",
+    )
+    csv_bom: bool = Field(
+        False, description="Begin CSV files with a byte order mark, so that Excel takes them for UTF-8."
+    )
+    csv_escape_formulas: bool = Field(
+        False, description="Put ' before text in CSV files that a spreadsheet would take for a formula."
+    )
+    csv_null: str = Field("", description="What stands for NULL in CSV files, without quotes. Empty text is quoted.")
     keep_builds: int = Field(3, ge=1, description="Published builds that are kept for rollback.")
     memory_limit: str = Field("1500MB", description="Memory that DuckDB may use, such as 1500MB or 4GB.")
     threads: int = Field(
@@ -266,6 +289,13 @@ class Settings(BaseSettings):
         if value is None or re.fullmatch(r"[0-9]+|(0(\.[0-9]+)?|1(\.0+)?|[0-9]{1,2}(\.[0-9]+)?%|100(\.0+)?%)", text):
             return None if value is None else text
         raise ValueError("a share such as 1% or 0.01, or a count such as 100")
+
+    @field_validator("csv_null")
+    @classmethod
+    def _plain_text(cls, value: str) -> str:
+        if any(character in value for character in ',"\r\n') or len(value) > 20:
+            raise ValueError("up to 20 characters, without comma, quote and line end")
+        return value
 
     @field_validator("memory_limit", "cache_limit")
     @classmethod

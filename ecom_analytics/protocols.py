@@ -246,13 +246,87 @@ class Engine(Protocol):
 
 @runtime_checkable
 class ExportFormat(Protocol):
-    """Writes rows to one file."""
+    """Writes rows to one file.
+
+    It may have a class method ``from_settings(settings)``, which makes it as the settings say, and a text ``version``
+    that changes with what it would write of the same rows: files of another version are written again.
+    """
 
     name: str
     extension: str
 
     def write(self, rows: pa.RecordBatchReader, to: BinaryIO) -> int:
         """Write all rows; how many there were."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copying:
+    """How DuckDB's own ``COPY (query) TO file (options)`` writes the file of a format.
+
+    Attributes
+    ----------
+    query : str
+    options : str
+    head : bytes
+        What the file begins with, before that.
+    """
+
+    query: str
+    options: str
+    head: bytes = b""
+
+
+@runtime_checkable
+class CopiedFormat(ExportFormat, Protocol):
+    """An export format whose files DuckDB writes, which is faster than row by row."""
+
+    def copying(self, query: str, schema: pa.Schema) -> Copying:
+        """How to write the rows of a query in DuckDB's SQL, whose columns are those of the schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableFile:
+    """A file of a table.
+
+    Attributes
+    ----------
+    path : str
+        Its name below the table's address.
+    rows, bytes : int
+    """
+
+    path: str
+    rows: int
+    bytes: int
+
+
+@runtime_checkable
+class TableFormat(ExportFormat, Protocol):
+    """An export format whose files are parts of a table with versions, such as Delta: one table for each mart.
+
+    Its files are written first, below the table's address, under names that are never used again; then they are
+    committed.
+    """
+
+    def state(self, address: str, options: Mapping[str, str]) -> tuple[int, frozenset[str]] | None:
+        """Version and files of the table's newest version; None if there is no table.
+
+        ``options`` say how an address on S3 is reached, as ``deltalake`` takes them.
+        """
+
+    def commit(
+        self,
+        address: str,
+        options: Mapping[str, str],
+        files: Sequence[TableFile],
+        schema: pa.Schema,
+        base: int | None,
+    ) -> int:
+        """Let the table be these files; its new version.
+
+        ``base`` is the version that was read, None if there was no table. If another writer made a newer one since:
+        :class:`FileExistsError`, and nothing is changed.
+        """
 
 
 @runtime_checkable

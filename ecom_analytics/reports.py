@@ -252,7 +252,7 @@ class BuildReport(Report):
 
 @dataclass(frozen=True, slots=True)
 class ExportedTable:
-    """One exported file: the mart, its format, rows, size, SHA-256 and address."""
+    """One exported file: the mart, its format, rows, size, SHA-256 and address, and the month or day that it holds."""
 
     table: str
     format: str
@@ -260,11 +260,16 @@ class ExportedTable:
     rows: int
     bytes: int
     sha256: str
+    partition: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ExportReport(Report):
-    """What :meth:`ecom_analytics.Exporter.export` wrote; ``exported`` is False if it was there already."""
+    """What :meth:`ecom_analytics.Exporter.export` wrote.
+
+    ``exported`` is False if it was there already. ``tables`` are all files that were asked for; ``files_written``
+    is how many of them are new.
+    """
 
     build_id: str
     destination: str
@@ -273,6 +278,7 @@ class ExportReport(Report):
     tables: tuple[ExportedTable, ...]
     bytes: int
     seconds: float
+    files_written: int = 0
 
 
 @dataclass(frozen=True, slots=True)

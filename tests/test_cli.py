@@ -226,7 +226,7 @@ def test_layout_options_reach_staging(tmp_path: Path) -> None:
 def test_plugins_are_listed(tmp_path: Path) -> None:
     found = report(call("plugins", cwd=tmp_path))
     assert {"canonical", "retailrocket"} <= set(found["source_formats"])
-    assert {"parquet", "csv"} <= set(found["export_formats"])
+    assert {"parquet", "csv", "jsonl", "delta"} <= set(found["export_formats"])
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def test_export_to_s3_writes_every_mart_in_both_formats(shop, s3_endpoint, s3_bu
     names = {entry["Key"].rpartition("/")[2] for entry in listed}
     marts = Warehouse(Settings(home=shop / "home")).public_marts()
     assert {f"{mart}.{kind}" for mart in marts for kind in ("parquet", "csv")} <= names
-    assert "manifest.json" in printed.splitlines()[-1]
+    assert "manifests/00000001.json" in printed.splitlines()[-1]
 
 
 def test_custom_stage_answers_from_the_lake_alone(shop):

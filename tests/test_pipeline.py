@@ -123,10 +123,13 @@ def test_the_report_adds_up_and_the_export_holds_the_marts(shop: tuple[Settings,
     stage = report.to_dict()["stage"]
     assert stage["records"] == stage["staged"] + stage["duplicates"] + stage["rejected"] + stage["blank"]
     build = report.build
-    exported = Path(settings.exports) / build.build_id
-    assert {path.stem for path in exported.glob("*.parquet")} == set(build.rows)
+    exported = Path(settings.exports)
+    latest = json.loads((exported / "latest.json").read_text())
+    assert latest["build_id"] == build.build_id
+    tables = {table["table"]: table for table in json.loads((exported / latest["manifest"]).read_text())["tables"]}
+    assert set(tables) == set(build.rows)
     for mart, rows in build.rows.items():
-        assert pq.read_metadata(exported / f"{mart}.parquet").num_rows == rows
+        assert sum(pq.read_metadata(exported / file["file"]).num_rows for file in tables[mart]["files"]) == rows
 
 
 def test_pieces_on_several_days_end_like_the_whole_at_once(tmp_path: Path) -> None:

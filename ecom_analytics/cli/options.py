@@ -37,6 +37,14 @@ _SETTINGS = {
     "models": click.option("--models", type=click.Path(file_okay=False), help="Folder of your own dbt models. [none]"),
     "memory_limit": click.option("--memory-limit", help="Memory that DuckDB may use. [1500MB]"),
     "threads": click.option("--threads", type=int, help="Threads that DuckDB may use. [all cores]"),
+    "csv_bom": click.option(
+        "--csv-bom", is_flag=True, default=None, help="Begin CSV files with a byte order mark, as Excel likes it."
+    ),
+    "csv_escape_formulas": click.option(
+        "--csv-escape-formulas", is_flag=True, default=None, help="Put ' before text that would be a formula."
+    ),
+    "csv_null": click.option("--csv-null", help="What stands for NULL in CSV files. [nothing]"),
+    "keep_exports": click.option("--keep-exports", type=int, help="Whole exports that are kept. [3]"),
     "host": click.option("--host", help="Address to serve on. [127.0.0.1]"),
     "port": click.option("--port", type=int, help="Port to serve on; 0 picks a free one. [8080]"),
 }
@@ -46,6 +54,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON lines, 
 FILES = ("source", "source_format", "encoding", "delimiter", "header", "mapping")
 PLACES = ("home", "lake", "warehouse")
 WORK = (*PLACES, "timezone", "session_timeout_minutes", "memory_limit", "threads")
+EXPORT = ("csv_bom", "csv_escape_formulas", "csv_null", "keep_exports")
 BUILD = (*WORK, "models")
 
 

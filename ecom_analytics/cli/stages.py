@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ecom_analytics.cli.explain import differences, tell
-from ecom_analytics.cli.options import BUILD, FILES, PLACES, WORK, with_settings
+from ecom_analytics.cli.options import BUILD, EXPORT, FILES, PLACES, WORK, with_settings
 from ecom_analytics.cli.output import Output, number, shown_path, table
 
 if TYPE_CHECKING:
@@ -72,14 +72,17 @@ def build(
 
 @click.command()
 @click.argument("destination", required=False)
-@click.option("--as", "formats", multiple=True, help="Format to write, such as parquet or csv; may be repeated.")
-@with_settings(*PLACES)
-def export(settings: Settings, output: Output, destination: str | None, formats: tuple[str, ...]) -> None:
+@click.option("--as", "formats", multiple=True, help="Format to write: parquet, csv, jsonl, delta; may be repeated.")
+@click.option("--select", multiple=True, metavar="MART", help="Mart to write; may be repeated. [all]")
+@with_settings(*PLACES, *EXPORT)
+def export(
+    settings: Settings, output: Output, destination: str | None, formats: tuple[str, ...], select: tuple[str, ...]
+) -> None:
     """Write the published marts to DESTINATION, a folder or s3://bucket/prefix, the manifest last."""
     from ecom_analytics import Exporter
 
     with output.watching() as watch:
-        report = Exporter(settings, watch=watch).export(destination, formats or None)
+        report = Exporter(settings, watch=watch).export(destination, formats or None, select or None)
     output.report("export", report.to_dict(), exported(report))
 
 
@@ -162,7 +165,9 @@ def built(report: BuildReport) -> str:
 def exported(report: ExportReport) -> str:
     if not report.exported:
         return f"Build {report.build_id} was exported to {shown_path(report.destination)} before."
-    return f"Exported {len(report.tables)} files to {shown_path(report.destination)}."
+    files, new = len(report.tables), report.files_written
+    told = f"Exported {number(files)} files to {shown_path(report.destination)}"
+    return f"{told}." if new >= files else f"{told}: {number(new)} of them new, the others as they were."
 
 
 def summary(report: RunReport) -> str:

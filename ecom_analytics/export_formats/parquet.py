@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO
 
+from ecom_analytics.export_formats.copying import write_copied
+from ecom_analytics.protocols import Copying
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
 class Parquet:
-    """Parquet, compressed with zstd; each batch of rows is a row group."""
+    """Parquet, compressed with zstd."""
 
     name = "parquet"
     extension = "parquet"
+    version = "zstd"
+
+    def copying(self, query: str, schema: pa.Schema) -> Copying:
+        return Copying(query, "FORMAT parquet, COMPRESSION zstd")
 
     def write(self, rows: pa.RecordBatchReader, to: BinaryIO) -> int:
         """Write all rows; how many there were.
@@ -26,12 +33,4 @@ class Parquet:
         >>> pq.read_table(io.BytesIO(to.getvalue())).to_pylist()
         [{'visitors': 7}]
         """
-        import pyarrow.parquet as pq
-
-        written = 0
-        with pq.ParquetWriter(to, rows.schema, compression="zstd") as writer:
-            for batch in rows:
-                if batch.num_rows:
-                    writer.write_batch(batch)
-                    written += batch.num_rows
-        return written
+        return write_copied(self, rows, to)

@@ -189,6 +189,16 @@ def tree(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
 
 
+def builds_exported(settings: Settings) -> set[str]:
+    """The builds that manifests name, where each file there belongs to an export."""
+    exports = Path(settings.exports)
+    manifests = [json.loads(path.read_text()) for path in exports.glob("manifests/*.json")]
+    named = {file["file"] for manifest in manifests for table in manifest["tables"] for file in table["files"]}
+    assert {str(path.relative_to(exports)) for path in exports.glob("runs/**/*.*")} == named
+    assert json.loads((exports / "latest.json").read_text())["build_id"] == manifests[-1]["build_id"]
+    return {manifest["build_id"] for manifest in manifests}
+
+
 def test_nothing_of_them_is_left(settings: Settings, tmp_path: Path) -> None:
     found = ingest_all(settings, tmp_path / "drop")
     Pipeline(settings).run(export=True)
@@ -207,7 +217,7 @@ def test_nothing_of_them_is_left(settings: Settings, tmp_path: Path) -> None:
     }
     assert (report.builds, report.exports, report.complete) == ((first,), (first,), True)
     assert [path.stem for path in settings.warehouse.glob("warehouse-*.duckdb")] == [f"warehouse-{report.build_id}"]
-    assert {path.name for path in Path(settings.exports).iterdir()} == {report.build_id, "latest.json"}
+    assert builds_exported(settings) == {report.build_id}
 
     clean = Settings(home=tmp_path / "clean")
     ingest_all(clean, tmp_path / "clean-drop", without=True)
@@ -410,7 +420,7 @@ def test_what_a_dead_run_left_is_finished(
     assert not ids_left(settings) & {SHORT, LONG}
     assert all(erasure.done for erasure in erasures(open_storage(settings.lake, settings)))
     assert snapshot(settings).account.adds_up
-    assert {path.name for path in Path(settings.exports).iterdir()} == {report.build_id, "latest.json"}
+    assert builds_exported(settings) == {report.build_id}
 
 
 @pytest.mark.parametrize("s3_server", ["moto"], indirect=True)
@@ -439,4 +449,6 @@ def test_on_s3(s3_bucket: str, s3_endpoint: str, tmp_path: Path) -> None:
         (copy / key).parent.mkdir(parents=True, exist_ok=True)
         client.download_file(s3_bucket, key, str(copy / key))
     assert LONG.encode() not in b"".join(data for _, data in everything(Settings(home=copy)))
-    assert {key.split("/")[1] for key in keys if key.startswith("marts/")} == {report.build_id, "latest.json"}
+    assert {key.split("/")[1] for key in keys if key.startswith("marts/")} == {"latest.json", "manifests", "runs"}
+    copied = Settings(home=copy, exports=str(copy / "marts"))
+    assert builds_exported(copied) == {report.build_id}

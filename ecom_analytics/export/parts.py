@@ -1,0 +1,132 @@
+"""How a mart is cut into files, and a hash of each file's rows that does not depend on their order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from ecom_analytics.export_formats.copying import quoted
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+    from ecom_analytics.config import Settings
+
+MOST = 1_000
+"""A mart that would have more parts than this is one file."""
+
+_HASHED = "2"
+"""Goes up with the way in which rows are hashed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows that go to one file: the month or day, their number, their hash, and the query for them."""
+
+    partition: str | None
+    rows: int
+    content: str
+    query: str
+
+
+@dataclass(frozen=True)
+class CutMart:
+    """A mart of the build and its parts.
+
+    Attributes
+    ----------
+    name : str
+    schema : pyarrow.Schema
+    columns : tuple of dict
+    description : str
+    partitioned_by : str or None
+    parts : tuple of Part
+    """
+
+    name: str
+    schema: pa.Schema
+    columns: tuple[dict[str, str], ...]
+    description: str
+    partitioned_by: str | None
+    parts: tuple[Part, ...]
+
+
+def rule(settings: Settings) -> str:
+    """What the cut and the hashes depend on besides the rows."""
+    import duckdb
+
+    cut = f"{settings.export_partitions} of more than {settings.export_partition_rows}"
+    return f"{cut}; hash {_HASHED} of DuckDB {duckdb.__version__}"
+
+
+def cut(connection: duckdb.DuckDBPyConnection, settings: Settings, name: str, known: Mapping[str, Any]) -> CutMart:
+    """Cut a mart.
+
+    Parameters
+    ----------
+    connection : duckdb.DuckDBPyConnection
+    settings : Settings
+    name : str
+    known : mapping
+        What the build knows of the mart; ``partition_by`` may name its date, or be false.
+    """
+    table = quoted(name)
+    schema = connection.execute(f"SELECT * FROM {table} LIMIT 0").to_arrow_table().schema
+    described = connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE {table})").fetchall()
+    told = known.get("columns", {})
+    columns = tuple(
+        {"name": column, "type": kind, "description": told.get(column, {}).get("description", "")}
+        for column, kind in described
+    )
+    by = _date(dict(described), known) if settings.export_partitions != "none" else None
+    if by:
+        counted = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+        if counted is None or counted[0] <= settings.export_partition_rows:
+            by = None
+    grain = settings.export_partitions
+    starts = f"date_trunc('{grain}', {quoted(by)})::DATE" if by else "NULL::DATE"
+    hashed = f"hash({', '.join(quoted(column) for column, _ in described)})"
+    groups = connection.execute(
+        f"""
+        SELECT {starts} AS starts, count(*), sum({hashed}::HUGEINT), sum(hash({hashed}, 1)::HUGEINT)
+        FROM {table} GROUP BY ALL ORDER BY ALL
+        """
+    ).fetchall()
+    if len(groups) > MOST:
+        by = None
+    if by is None:
+        groups = [(None, *(sum(group[column] or 0 for group in groups) for column in (1, 2, 3)))]
+    shape = json.dumps([[column, kind] for column, kind in described])
+    parts = []
+    for start, rows, *sums in groups:
+        content = hashlib.sha256(f"{shape} {rows} {sums}".encode()).hexdigest()
+        where = _where(quoted(by), start, grain) if by else ""
+        parts.append(Part(_named(start, grain) if by else None, rows, content, f"SELECT * FROM {table}{where}"))
+    return CutMart(name, schema, columns, known.get("description", ""), by, tuple(parts))
+
+
+def _date(types: Mapping[str, str], known: Mapping[str, Any]) -> str | None:
+    """The column that a mart says it is cut by, or its first date that is called so."""
+    said = known.get("partition_by")
+    if said is not None:
+        return said if types.get(said) == "DATE" else None
+    dates = (name for name, kind in types.items() if kind == "DATE" and (name == "date" or name.endswith("_date")))
+    return next(dates, None)
+
+
+def _where(column: str, start: date | None, grain: str) -> str:
+    if start is None:
+        return f" WHERE {column} IS NULL"
+    first = f"DATE '{start.isoformat()}'"
+    return f" WHERE {column} >= {first} AND {column} < {first} + INTERVAL 1 {grain.upper()}"
+
+
+def _named(start: date | None, grain: str) -> str:
+    if start is None:
+        return "undated"
+    return start.isoformat()[:7] if grain == "month" else start.isoformat()

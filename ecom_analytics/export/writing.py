@@ -1,0 +1,162 @@
+"""One run of an export: it writes files under an id of its own, several at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from ecom_analytics import plugins
+from ecom_analytics.disk import told_when_full
+from ecom_analytics.export.manifests import ExportedFile
+from ecom_analytics.export.parts import CutMart, Part
+from ecom_analytics.export_formats.copying import literal
+from ecom_analytics.protocols import CopiedFormat, ExportFormat, Storage, TableFormat
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from ecom_analytics.config import Settings
+
+ROWS = 100_000
+"""Rows that are in memory at a time, of a format that DuckDB does not write."""
+
+WAITING = 4
+"""Files that wait for their way to the destination."""
+
+Key = tuple[str, str, str | None, str]
+"""Mart, format, partition and content: two files of the same key are the same."""
+
+
+def writer_of(name: str, settings: Settings) -> ExportFormat:
+    """The export format of a name, as the settings say.
+
+    Raises
+    ------
+    PluginError
+        There is none.
+    """
+    kind = plugins.load("export_formats", name)
+    if hasattr(kind, "from_settings"):
+        return cast(ExportFormat, kind.from_settings(settings))
+    return cast(ExportFormat, kind() if isinstance(kind, type) else kind)
+
+
+class Run:
+    """Writes files, each at most once, and forgets none.
+
+    Parameters
+    ----------
+    storage : Storage
+    scratch : pathlib.Path
+        Where DuckDB writes files that go to the destination then.
+    """
+
+    def __init__(self, storage: Storage, scratch: Path) -> None:
+        self.run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        self.written: dict[Key, ExportedFile] = {}
+        self._storage = storage
+        self.scratch = scratch
+        self._pool = ThreadPoolExecutor(WAITING, "export")
+        self._sent: deque[tuple[Key, Future[ExportedFile]]] = deque()
+        self._names: list[str] = []
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """All that is written meanwhile is at the destination, durably, when the block ends."""
+        together: Callable[[], Any] = getattr(self._storage, "together", nullcontext)
+        try:
+            with together():
+                yield
+                while self._sent:
+                    self._take()
+        finally:
+            for _, future in self._sent:
+                future.cancel()
+            while self._sent:
+                _, future = self._sent.popleft()
+                if not future.cancelled():
+                    future.exception()  # it must not write on while its files are dropped
+
+    def write(
+        self, connection: duckdb.DuckDBPyConnection, mart: CutMart, part: Part, writer: ExportFormat, key: Key
+    ) -> None:
+        """Write the rows of a part."""
+        name = self._name(mart, part, writer)
+        self._names.append(name)
+        if not isinstance(writer, CopiedFormat):
+            with self._storage.create(name, if_absent=False) as stream:
+                to = _Counted(stream)
+                rows = writer.write(connection.execute(part.query).to_arrow_reader(ROWS), cast(BinaryIO, to))
+            self.written[key] = ExportedFile(name, part.partition, rows, to.size, to.sha256, key[3])
+            return
+        while len(self._sent) >= WAITING:
+            self._take()
+        path = self.scratch / f"{len(self._names)}.{writer.extension}"
+        copying = writer.copying(part.query, mart.schema)
+        with told_when_full(self.scratch):
+            connection.execute(f"COPY ({copying.query}) TO {literal(str(path))} ({copying.options})")
+        self._sent.append((key, self._pool.submit(self._send, path, copying.head, name, part, key[3])))
+
+    def drop(self, kept: set[str]) -> None:
+        """Delete what was written under the run's id, but for some files, and for those of tables."""
+        for name in self._names:
+            if name.startswith(f"runs/{self.run_id}/") and name not in kept:
+                self._storage.delete(name)
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self._pool.shutdown(wait=True)
+
+    def _name(self, mart: CutMart, part: Part, writer: ExportFormat) -> str:
+        if isinstance(writer, TableFormat):
+            return f"{writer.name}/{mart.name}/{self.run_id}-{part.partition or 'all'}.{writer.extension}"
+        stem = mart.name if part.partition is None else f"{mart.name}/{part.partition}"
+        return f"runs/{self.run_id}/{stem}.{writer.extension}"
+
+    def _take(self) -> None:
+        key, future = self._sent.popleft()
+        self.written[key] = future.result()
+
+    def _send(self, path: Path, head: bytes, name: str, part: Part, content: str) -> ExportedFile:
+        with self._storage.create(name, if_absent=False) as stream:
+            to = _Counted(stream)
+            to.write(head)
+            with path.open("rb") as source:
+                while data := source.read(1 << 20):
+                    to.write(data)
+        path.unlink()
+        return ExportedFile(name, part.partition, part.rows, to.size, to.sha256, content)
+
+
+class _Counted(io.RawIOBase):
+    """Passes bytes on, and counts and hashes them."""
+
+    def __init__(self, to: BinaryIO) -> None:
+        self._to = to
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.size
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        self._to.write(view)
+        self._digest.update(view)
+        self.size += len(view)
+        return len(view)
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
