@@ -18,6 +18,7 @@ import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
+from exporting import publish
 
 from ecom_analytics import Exporter, Settings, plugins
 from ecom_analytics.errors import ConfigError, ExportError, NotBuiltError, PluginError, StorageFullError
@@ -166,38 +167,6 @@ class TestDelta(ExportFormatContract):
 
 
 BUILDS = ("20260101T000000Z-aaaaaa", "20260102T000000Z-bbbbbb")
-
-
-def publish(settings: Settings, build_id: str, rows: int = 3) -> None:
-    """A published build with two marts, as the warehouse has them."""
-    settings.warehouse.mkdir(parents=True, exist_ok=True)
-    path = settings.warehouse / f"warehouse-{build_id}.duckdb"
-    with duckdb.connect(str(path)) as connection:
-        connection.execute(
-            """
-            CREATE TABLE users AS
-            SELECT 'shop' AS source, 'u' || n AS user_id, TIMESTAMPTZ '2015-06-02 05:02:12.117+00' AS first_seen,
-                   n::BIGINT AS views, CASE WHEN n % 2 = 0 THEN (n / 3)::DECIMAL(18, 4) END AS net_value
-            FROM range(?) AS t (n)
-            """,
-            [rows],
-        )
-        connection.execute("CREATE TABLE daily AS SELECT DATE '2015-06-02' AS date, 1::BIGINT AS visitors")
-        connection.execute("CREATE TABLE private AS SELECT 1 AS secret")
-    columns = {"source": {"type": "VARCHAR", "description": "Where events come from."}}
-    info = {
-        "build_id": build_id,
-        "built_at": datetime(2026, 1, 1, tzinfo=UTC).isoformat(),
-        "as_of": "2015-06-02T05:02:12.117000+00:00",
-        "timezone": "UTC",
-        "model_version": "0.1.0",
-        "marts": {
-            "users": {"rows": rows, "description": "One row a user.", "columns": columns},
-            "daily": {"rows": 1, "description": "One row a day.", "columns": {}},
-        },
-    }
-    path.with_suffix(".json").write_text(json.dumps(info))
-    (settings.warehouse / "CURRENT").write_text(path.name)
 
 
 @pytest.fixture

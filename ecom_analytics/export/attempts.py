@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ecom_analytics.errors import BusyError, ConfigError, EcomError, ExportError
@@ -186,7 +187,7 @@ class _Attempt:
         """
         place = f"{writer.name}/{table.table}"
         address = self._work.storage.uri(place)
-        options = storage_options(self._work.settings, address)
+        options = self._options
         files = [TableFile(file.file.removeprefix(f"{place}/"), file.rows, file.bytes) for file in table.files]
         state = writer.state(address, options)
         if state is not None and state[1] == {file.path for file in files}:
@@ -195,6 +196,11 @@ class _Attempt:
             return replace(table, version=state[0] if kept is None else kept)
         base = None if state is None else state[0]
         return replace(table, version=writer.commit(address, options, files, self._schema(table.table), base))
+
+    @cached_property
+    def _options(self) -> dict[str, str]:
+        """How tables are reached, with credentials of when the first one is committed."""
+        return storage_options(self._work.settings, self._work.storage.uri())
 
     def _schema(self, mart: str) -> pa.Schema:
         return self._connection.execute(f"SELECT * FROM {quoted(mart)} LIMIT 0").to_arrow_table().schema

@@ -99,14 +99,15 @@ def delete_files(
 ) -> list[str]:
     """Delete files, but for those that the newest version of a table holds."""
     held: dict[str, frozenset[str]] = {}
+    options: dict[str, str] | None = None
     deleted = []
     for name in names:
         kind, _, rest = name.partition("/")
         if kind in tables:
             mart, _, path = rest.partition("/")
             if f"{kind}/{mart}" not in held:
-                address = storage.uri(f"{kind}/{mart}")
-                state = tables[kind].state(address, storage_options(settings, address))
+                options = storage_options(settings, storage.uri()) if options is None else options
+                state = tables[kind].state(storage.uri(f"{kind}/{mart}"), options)
                 held[f"{kind}/{mart}"] = state[1] if state else frozenset()
             if path in held[f"{kind}/{mart}"]:
                 continue
