@@ -25,7 +25,7 @@ pytest_plugins = ["s3_server"]
 SEED = 20261123
 SERVERS = ["moto", pytest.param("ceph", marks=pytest.mark.ceph)]
 ON_S3 = pytest.mark.parametrize("s3_server", SERVERS, indirect=True)
-POINTS = {"folder": 50, "moto": 15, "ceph": 50}
+POINTS = {"folder": 50, "moto": 10, "ceph": 50}
 """The more where it costs less; the tests with Ceph have their own time."""
 MORE: dict[str, Any] = {
     "export_formats": exporting.FORMATS,
@@ -57,11 +57,10 @@ def kill_and_go_on(model: Settings, new: Callable[[int], Settings], points: int)
             assert read(settings) in ((2, 2), (3, 3)), how
             Exporter(settings).export()
             assert read(settings) == (3, 3), how
-            again = Exporter(settings).export()
-            assert (again.exported, again.files_written) == (False, 0), how
-            manifest = Exporter(settings).newest()
-            assert manifest is not None
-            assert Exporter(settings).collect() == ()
+            if point % 4 == 0:
+                again = Exporter(settings).export()
+                assert (again.exported, again.files_written) == (False, 0), how
+                assert Exporter(settings).collect() == ()
     assert killed >= points * 0.6, killed
 
 
@@ -138,7 +137,7 @@ def race(settings: Settings, seconds: float, folder: Path) -> None:
 
 
 def test_of_writers_that_race_one_counts(tmp_path: Path) -> None:
-    race(Settings(home=tmp_path / "home", export_grace_minutes=0.05, **MORE), 6, tmp_path)
+    race(Settings(home=tmp_path / "home", export_grace_minutes=0.05, **MORE), 4, tmp_path)
 
 
 @ON_S3
@@ -150,4 +149,4 @@ def test_of_writers_to_s3_that_race_one_counts(s3_bucket: str, s3_endpoint: str,
         s3_endpoint_url=s3_endpoint,
         **MORE,
     )
-    race(settings, 8, tmp_path)
+    race(settings, 6, tmp_path)

@@ -16,7 +16,7 @@ from ecom_analytics.errors import BusyError, ConfigError, EcomError, ExportError
 from ecom_analytics.export import manifests
 from ecom_analytics.export.manifests import ExportedFile, ExportedMart, Manifest
 from ecom_analytics.export.parts import CutMart, Part, cut, rule
-from ecom_analytics.export.writing import Key, Run
+from ecom_analytics.export.writing import BUILD, Key, Run
 from ecom_analytics.export_formats.copying import literal, quoted
 from ecom_analytics.progress import Progress, Watcher
 from ecom_analytics.protocols import ExportFormat, Storage, TableFile, TableFormat
@@ -170,6 +170,7 @@ class _Attempt:
     def _write(self, parts: list[tuple[CutMart, Part, ExportFormat, Key]]) -> None:
         work = self._work
         parts = [one for one in parts if one[3] not in work.run.written]
+        parts.sort(key=lambda one: -one[1].rows)  # the largest first: the others fill the gaps at the end
         with work.run.writing():
             for done, (mart, part, writer, key) in enumerate(parts):
                 work.watch(Progress("export", f"exporting {mart.name} as {writer.name}", done, len(parts), "files"))
@@ -227,8 +228,8 @@ def _open(work: Work) -> tuple[Build, duckdb.DuckDBPyConnection]:
         )
         try:
             connection.execute("SET TimeZone = 'UTC'")
-            connection.execute(f"ATTACH {literal(str(build.path))} AS build (READ_ONLY)")
-            connection.execute("USE build")
+            connection.execute(f"ATTACH {literal(str(build.path))} AS {BUILD} (READ_ONLY)")
+            connection.execute(f"USE {BUILD}")
         except duckdb.Error:
             connection.close()
             if build.path.exists():

@@ -94,7 +94,7 @@ class Exporter:
         marts = _names("select", select or ())
         Warehouse(self.settings).current()
         with _explained(place, storage), _scratch(self.settings) as scratch:
-            run = Run(storage, scratch)
+            run = Run(storage, scratch, self.settings.threads)
             try:
                 work = Work(self.settings, self.watch, storage, run, writers, marts)
                 manifest, new = until_one_counts(work)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ecom_analytics.export_formats.copying import quoted
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 MOST = 1_000
 """A mart that would have more parts than this is one file."""
+
+_FIRST, _LAST = 12, 100_000
+"""Months, and more so days, between which Python has dates."""
 
 _HASHED = "2"
 """Goes up with the way in which rows are hashed."""
@@ -89,7 +92,7 @@ def cut(connection: duckdb.DuckDBPyConnection, settings: Settings, name: str, kn
         if counted is None or counted[0] <= settings.export_partition_rows:
             by = None
     grain = settings.export_partitions
-    starts = f"date_trunc('{grain}', {quoted(by)})::DATE" if by else "NULL::DATE"
+    starts = _number(quoted(by), grain) if by else "NULL::BIGINT"
     hashed = f"hash({', '.join(quoted(column) for column, _ in described)})"
     groups = connection.execute(
         f"""
@@ -97,13 +100,14 @@ def cut(connection: duckdb.DuckDBPyConnection, settings: Settings, name: str, kn
         FROM {table} GROUP BY ALL ORDER BY ALL
         """
     ).fetchall()
-    if len(groups) > MOST:
+    if len(groups) > MOST or not all(group[0] is None or _FIRST <= group[0] < _LAST for group in groups):
         by = None
     if by is None:
         groups = [(None, *(sum(group[column] or 0 for group in groups) for column in (1, 2, 3)))]
     shape = json.dumps([[column, kind] for column, kind in described])
     parts = []
-    for start, rows, *sums in groups:
+    for number, rows, *sums in groups:
+        start = None if number is None else _start(number, grain)
         content = hashlib.sha256(f"{shape} {rows} {sums}".encode()).hexdigest()
         where = _where(quoted(by), start, grain) if by else ""
         parts.append(Part(_named(start, grain) if by else None, rows, content, f"SELECT * FROM {table}{where}"))
@@ -119,9 +123,19 @@ def _date(types: Mapping[str, str], known: Mapping[str, Any]) -> str | None:
     return next(dates, None)
 
 
+def _number(column: str, grain: str) -> str:
+    """The month or day of a date as a number, in SQL; NULL if there is none."""
+    number = f"year({column}) * 12 + month({column}) - 1" if grain == "month" else f"{column} - DATE '0001-01-01'"
+    return f"CASE WHEN isfinite({column}) THEN {number} END"
+
+
+def _start(number: int, grain: str) -> date:
+    return date(number // 12, number % 12 + 1, 1) if grain == "month" else date(1, 1, 1) + timedelta(number)
+
+
 def _where(column: str, start: date | None, grain: str) -> str:
     if start is None:
-        return f" WHERE {column} IS NULL"
+        return f" WHERE ({column} IS NULL OR NOT isfinite({column}))"
     first = f"DATE '{start.isoformat()}'"
     return f" WHERE {column} >= {first} AND {column} < {first} + INTERVAL 1 {grain.upper()}"
 

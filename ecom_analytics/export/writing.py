@@ -11,25 +11,33 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from ecom_analytics import plugins
 from ecom_analytics.disk import told_when_full
+from ecom_analytics.errors import ExportError
 from ecom_analytics.export.manifests import ExportedFile
 from ecom_analytics.export.parts import CutMart, Part
 from ecom_analytics.export_formats.copying import literal
-from ecom_analytics.protocols import CopiedFormat, ExportFormat, Storage, TableFormat
+from ecom_analytics.protocols import CopiedFormat, Copying, ExportFormat, Storage, TableFormat
 
 if TYPE_CHECKING:
     import duckdb
 
     from ecom_analytics.config import Settings
 
+BUILD = "build"
+"""The name under which a connection has the build."""
+
 ROWS = 100_000
 """Rows that are in memory at a time, of a format that DuckDB does not write."""
 
-WAITING = 4
-"""Files that wait for their way to the destination."""
+SENDING = 4
+"""Files that are under way to the destination at a time."""
+
+COPYING = 2
+"""Files that DuckDB writes at a time: one alone, of a month, does not keep all cores busy."""
 
 Key = tuple[str, str, str | None, str]
 """Mart, format, partition and content: two files of the same key are the same."""
@@ -57,14 +65,17 @@ class Run:
     storage : Storage
     scratch : pathlib.Path
         Where DuckDB writes files that go to the destination then.
+    threads : int
+        As of the settings.
     """
 
-    def __init__(self, storage: Storage, scratch: Path) -> None:
+    def __init__(self, storage: Storage, scratch: Path, threads: int) -> None:
         self.run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         self.written: dict[Key, ExportedFile] = {}
         self._storage = storage
         self.scratch = scratch
-        self._pool = ThreadPoolExecutor(WAITING, "export")
+        self._pool = ThreadPoolExecutor(SENDING, "export")
+        self._copying = BoundedSemaphore(min(COPYING, threads))
         self._sent: deque[tuple[Key, Future[ExportedFile]]] = deque()
         self._names: list[str] = []
 
@@ -97,13 +108,13 @@ class Run:
                 rows = writer.write(connection.execute(part.query).to_arrow_reader(ROWS), cast(BinaryIO, to))
             self.written[key] = ExportedFile(name, part.partition, rows, to.size, to.sha256, key[3])
             return
-        while len(self._sent) >= WAITING:
+        while len(self._sent) >= SENDING:
             self._take()
         path = self.scratch / f"{len(self._names)}.{writer.extension}"
         copying = writer.copying(part.query, mart.schema)
-        with told_when_full(self.scratch):
-            connection.execute(f"COPY ({copying.query}) TO {literal(str(path))} ({copying.options})")
-        self._sent.append((key, self._pool.submit(self._send, path, copying.head, name, part, key[3])))
+        self._sent.append(
+            (key, self._pool.submit(self._copied, connection.cursor(), copying, path, name, part, key[3]))
+        )
 
     def drop(self, kept: set[str]) -> None:
         """Delete what was written under the run's id, but for some files, and for those of tables."""
@@ -124,6 +135,18 @@ class Run:
     def _take(self) -> None:
         key, future = self._sent.popleft()
         self.written[key] = future.result()
+
+    def _copied(
+        self, cursor: duckdb.DuckDBPyConnection, copying: Copying, path: Path, name: str, part: Part, content: str
+    ) -> ExportedFile:
+        with cursor, self._copying, told_when_full(self.scratch):
+            cursor.execute(f"USE {BUILD}")
+            counted = cursor.execute(f"COPY ({copying.query}) TO {literal(str(path))} ({copying.options})").fetchone()
+        if counted is None or counted[0] != part.rows:
+            raise ExportError(
+                f"{name} has {counted and counted[0]} rows of {part.rows}", hint="report it: dates are cut wrongly"
+            )
+        return self._send(path, copying.head, name, part, content)
 
     def _send(self, path: Path, head: bytes, name: str, part: Part, content: str) -> ExportedFile:
         with self._storage.create(name, if_absent=False) as stream:

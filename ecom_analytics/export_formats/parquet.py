@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 class Parquet:
-    """Parquet, compressed with zstd."""
+    """Parquet, compressed with zstd of level 1: level 3 takes a third longer and saves a hundredth."""
 
     name = "parquet"
     extension = "parquet"
-    version = "zstd"
+    version = "zstd 1"
 
     def copying(self, query: str, schema: pa.Schema) -> Copying:
-        return Copying(query, "FORMAT parquet, COMPRESSION zstd")
+        return Copying(query, "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1")
 
     def write(self, rows: pa.RecordBatchReader, to: BinaryIO) -> int:
         """Write all rows; how many there were.

@@ -216,7 +216,8 @@ def _mart(node: dict[str, Any]) -> dict[str, Any]:
         }
         for name, column in node["columns"].items()
     }
-    return {"description": node["description"].strip(), "columns": columns}
+    cut = {"partition_by": node["config"]["meta"]["partition_by"]} if "partition_by" in node["config"]["meta"] else {}
+    return {"description": node["description"].strip(), "columns": columns, **cut}
 
 
 def _test(node: dict[str, Any], nodes: dict[str, Any]) -> dict[str, Any]:
