@@ -269,11 +269,14 @@ class Copying:
     options : str
     head : bytes
         What the file begins with, before that.
+    can_partition : bool
+        DuckDB knows the option ``PARTITION_BY`` of this format, and can write the files of several months at once.
     """
 
     query: str
     options: str
     head: bytes = b""
+    can_partition: bool = False
 
 
 @runtime_checkable

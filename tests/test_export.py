@@ -425,6 +425,33 @@ class TestPartitions:
         assert DeltaTable(exports / "delta/daily").to_pyarrow_table().num_rows == 41
         assert len(DeltaTable(exports / "delta/daily").file_uris()) == 4
 
+    @pytest.mark.parametrize("grain", ["month", "day"])
+    def test_dates_that_are_none(self, settings, exports, grain):
+        settings = settings.model_copy(update={"export_partitions": grain})
+        self.publish(
+            settings, BUILDS[1], "INSERT INTO daily VALUES ('infinity', 1), ('-infinity', 1), ('0001-01-01', 1)"
+        )
+        Exporter(settings).export(formats=["csv"])
+        files = {file["partition"]: file["rows"] for file in self.daily(exports, "csv")["files"]}
+        assert (files["undated"], sum(files.values())) == (3, 44)
+        assert files["0001-01" if grain == "month" else "0001-01-01"] == 1
+        self.publish(settings, "20260103T000000Z-cccccc", "INSERT INTO daily VALUES (DATE '0044-03-15 (BC)', 1)")
+        Exporter(settings).export(formats=["csv"])
+        assert [(file["partition"], file["rows"]) for file in self.daily(exports, "csv")["files"]] == [(None, 42)]
+
+    def test_more_months_than_are_written_at_once(self, settings, exports):
+        self.publish(settings, BUILDS[1], "UPDATE daily SET date = DATE '2000-01-01' + INTERVAL (visitors * 40) DAY")
+        settings = settings.model_copy(update={"export_partitions": "day"})
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("ecom_analytics.export.attempts.AT_ONCE", 7)
+            Exporter(settings).export(formats=["jsonl", "csv"])
+        for kind in ("jsonl", "csv"):
+            daily = self.daily(exports, kind)
+            assert (len(daily["files"]), sum(file["rows"] for file in daily["files"])) == (40, 41)
+            for file in daily["files"]:
+                assert file["partition"] in (exports / file["file"]).read_text()
+                assert "__ecom" not in (exports / file["file"]).read_text()
+
     def test_a_month_that_is_gone_is_named_no_more(self, settings, exports):
         Exporter(settings).export(formats=["delta"])
         self.publish(settings, BUILDS[1], "DELETE FROM daily WHERE date < DATE '2026-01-01'")

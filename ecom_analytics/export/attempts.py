@@ -16,7 +16,7 @@ from ecom_analytics.errors import BusyError, ConfigError, EcomError, ExportError
 from ecom_analytics.export import manifests
 from ecom_analytics.export.manifests import ExportedFile, ExportedMart, Manifest
 from ecom_analytics.export.parts import CutMart, Part, cut, rule
-from ecom_analytics.export.writing import BUILD, Key, Run
+from ecom_analytics.export.writing import AT_ONCE, BUILD, Key, Run
 from ecom_analytics.export_formats.copying import literal, quoted
 from ecom_analytics.progress import Progress, Watcher
 from ecom_analytics.protocols import ExportFormat, Storage, TableFile, TableFormat
@@ -168,15 +168,22 @@ class _Attempt:
         }
 
     def _write(self, parts: list[tuple[CutMart, Part, ExportFormat, Key]]) -> None:
-        work = self._work
-        parts = [one for one in parts if one[3] not in work.run.written]
-        parts.sort(key=lambda one: -one[1].rows)  # the largest first: the others fill the gaps at the end
+        work, done = self._work, 0
+        together: dict[tuple[str, str, int], list[tuple[CutMart, Part, ExportFormat, Key]]] = {}
+        for place, one in enumerate(one for one in parts if one[3] not in work.run.written):
+            mart, _, writer, _ = one
+            together.setdefault((mart.name, writer.name, place // AT_ONCE), []).append(one)
+        # The largest first: the others fill the gaps at the end.
+        jobs = sorted(together.values(), key=lambda some: -sum(one[1].rows for one in some))
+        total = sum(map(len, jobs))
         with work.run.writing():
-            for done, (mart, part, writer, key) in enumerate(parts):
-                work.watch(Progress("export", f"exporting {mart.name} as {writer.name}", done, len(parts), "files"))
-                work.run.write(self._connection, mart, part, writer, key)
-        if parts:
-            work.watch(Progress("export", "exported", len(parts), len(parts), "files"))
+            for some in jobs:
+                mart, _, writer, _ = some[0]
+                work.watch(Progress("export", f"exporting {mart.name} as {writer.name}", done, total, "files"))
+                work.run.write(self._connection, mart, [(part, key) for _, part, _, key in some], writer)
+                done += len(some)
+        if jobs:
+            work.watch(Progress("export", "exported", total, total, "files"))
 
     def _committed(self, writer: TableFormat, table: ExportedMart) -> ExportedMart:
         """The mart with the version of its table that has just these files; made if it is not the newest one.

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 MOST = 1_000
 """A mart that would have more parts than this is one file."""
 
-_FIRST, _LAST = 12, 100_000
-"""Months, and more so days, between which Python has dates."""
+_NUMBERS = {"month": range(12, 120_000), "day": range(3_652_059)}
+"""Of the months and days that Python knows."""
 
 _HASHED = "2"
 """Goes up with the way in which rows are hashed."""
@@ -29,9 +29,23 @@ _HASHED = "2"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Rows that go to one file: the month or day, their number, their hash, and the query for them."""
+    """Rows that go to one file.
+
+    Attributes
+    ----------
+    partition : str or None
+        The month or day.
+    number : int
+        What :attr:`CutMart.number` is for them; -1 if the mart is not cut, and for rows without a date.
+    rows : int
+    content : str
+        Their hash.
+    query : str
+        The query for them.
+    """
 
     partition: str | None
+    number: int
     rows: int
     content: str
     query: str
@@ -48,6 +62,8 @@ class CutMart:
     columns : tuple of dict
     description : str
     partitioned_by : str or None
+    number : str
+        The number of a row's part, in SQL.
     parts : tuple of Part
     """
 
@@ -56,6 +72,7 @@ class CutMart:
     columns: tuple[dict[str, str], ...]
     description: str
     partitioned_by: str | None
+    number: str
     parts: tuple[Part, ...]
 
 
@@ -100,7 +117,7 @@ def cut(connection: duckdb.DuckDBPyConnection, settings: Settings, name: str, kn
         FROM {table} GROUP BY ALL ORDER BY ALL
         """
     ).fetchall()
-    if len(groups) > MOST or not all(group[0] is None or _FIRST <= group[0] < _LAST for group in groups):
+    if len(groups) > MOST or any(group[0] not in _NUMBERS[grain] for group in groups if group[0] is not None):
         by = None
     if by is None:
         groups = [(None, *(sum(group[column] or 0 for group in groups) for column in (1, 2, 3)))]
@@ -110,8 +127,9 @@ def cut(connection: duckdb.DuckDBPyConnection, settings: Settings, name: str, kn
         start = None if number is None else _start(number, grain)
         content = hashlib.sha256(f"{shape} {rows} {sums}".encode()).hexdigest()
         where = _where(quoted(by), start, grain) if by else ""
-        parts.append(Part(_named(start, grain) if by else None, rows, content, f"SELECT * FROM {table}{where}"))
-    return CutMart(name, schema, columns, known.get("description", ""), by, tuple(parts))
+        partition = _named(start, grain) if by else None
+        parts.append(Part(partition, -1 if number is None else number, rows, content, f"SELECT * FROM {table}{where}"))
+    return CutMart(name, schema, columns, known.get("description", ""), by, f"coalesce({starts}, -1)", tuple(parts))
 
 
 def _date(types: Mapping[str, str], known: Mapping[str, Any]) -> str | None:

@@ -19,7 +19,7 @@ from ecom_analytics.disk import told_when_full
 from ecom_analytics.errors import ExportError
 from ecom_analytics.export.manifests import ExportedFile
 from ecom_analytics.export.parts import CutMart, Part
-from ecom_analytics.export_formats.copying import literal
+from ecom_analytics.export_formats.copying import literal, quoted
 from ecom_analytics.protocols import CopiedFormat, Copying, ExportFormat, Storage, TableFormat
 
 if TYPE_CHECKING:
@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 
 BUILD = "build"
 """The name under which a connection has the build."""
+
+NUMBER = "__ecom_analytics_part"
+"""The column by which DuckDB tells parts, which is in no file."""
+
+AT_ONCE = 50
+"""Parts of a mart that are written at once."""
 
 ROWS = 100_000
 """Rows that are in memory at a time, of a format that DuckDB does not write."""
@@ -76,7 +82,7 @@ class Run:
         self.scratch = scratch
         self._pool = ThreadPoolExecutor(SENDING, "export")
         self._copying = BoundedSemaphore(min(COPYING, threads))
-        self._sent: deque[tuple[Key, Future[ExportedFile]]] = deque()
+        self._sent: deque[Future[dict[Key, ExportedFile]]] = deque()
         self._names: list[str] = []
 
     @contextmanager
@@ -89,32 +95,31 @@ class Run:
                 while self._sent:
                     self._take()
         finally:
-            for _, future in self._sent:
+            for future in self._sent:
                 future.cancel()
             while self._sent:
-                _, future = self._sent.popleft()
+                future = self._sent.popleft()
                 if not future.cancelled():
                     future.exception()  # it must not write on while its files are dropped
 
     def write(
-        self, connection: duckdb.DuckDBPyConnection, mart: CutMart, part: Part, writer: ExportFormat, key: Key
+        self, connection: duckdb.DuckDBPyConnection, mart: CutMart, parts: list[tuple[Part, Key]], writer: ExportFormat
     ) -> None:
-        """Write the rows of a part."""
-        name = self._name(mart, part, writer)
-        self._names.append(name)
+        """Write the rows of some parts of a mart, each to a file."""
+        names = [self._name(mart, part, writer) for part, _ in parts]
+        self._names += names
         if not isinstance(writer, CopiedFormat):
-            with self._storage.create(name, if_absent=False) as stream:
-                to = _Counted(stream)
-                rows = writer.write(connection.execute(part.query).to_arrow_reader(ROWS), cast(BinaryIO, to))
-            self.written[key] = ExportedFile(name, part.partition, rows, to.size, to.sha256, key[3])
+            for name, (part, key) in zip(names, parts, strict=True):
+                with self._storage.create(name, if_absent=False) as stream:
+                    to = _Counted(stream)
+                    rows = writer.write(connection.execute(part.query).to_arrow_reader(ROWS), cast(BinaryIO, to))
+                self.written[key] = ExportedFile(name, part.partition, rows, to.size, to.sha256, key[3])
             return
         while len(self._sent) >= SENDING:
             self._take()
-        path = self.scratch / f"{len(self._names)}.{writer.extension}"
-        copying = writer.copying(part.query, mart.schema)
-        self._sent.append(
-            (key, self._pool.submit(self._copied, connection.cursor(), copying, path, name, part, key[3]))
-        )
+        path = self.scratch / f"{len(self._names)}"
+        future = self._pool.submit(self._copied, connection.cursor(), mart, parts, writer, path, names)
+        self._sent.append(future)
 
     def drop(self, kept: set[str]) -> None:
         """Delete what was written under the run's id, but for some files, and for those of tables."""
@@ -133,20 +138,25 @@ class Run:
         return f"runs/{self.run_id}/{stem}.{writer.extension}"
 
     def _take(self) -> None:
-        key, future = self._sent.popleft()
-        self.written[key] = future.result()
+        self.written.update(self._sent.popleft().result())
 
     def _copied(
-        self, cursor: duckdb.DuckDBPyConnection, copying: Copying, path: Path, name: str, part: Part, content: str
-    ) -> ExportedFile:
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        mart: CutMart,
+        parts: list[tuple[Part, Key]],
+        writer: CopiedFormat,
+        path: Path,
+        names: list[str],
+    ) -> dict[Key, ExportedFile]:
+        head = writer.copying("", mart.schema).head
         with cursor, self._copying, told_when_full(self.scratch):
             cursor.execute(f"USE {BUILD}")
-            counted = cursor.execute(f"COPY ({copying.query}) TO {literal(str(path))} ({copying.options})").fetchone()
-        if counted is None or counted[0] != part.rows:
-            raise ExportError(
-                f"{name} has {counted and counted[0]} rows of {part.rows}", hint="report it: dates are cut wrongly"
-            )
-        return self._send(path, copying.head, name, part, content)
+            paths = copy_parts(cursor, mart, [part for part, _ in parts], writer, path)
+        return {
+            key: self._send(file, head, name, part, key[3])
+            for file, name, (part, key) in zip(paths, names, parts, strict=True)
+        }
 
     def _send(self, path: Path, head: bytes, name: str, part: Part, content: str) -> ExportedFile:
         with self._storage.create(name, if_absent=False) as stream:
@@ -157,6 +167,39 @@ class Run:
                     to.write(data)
         path.unlink()
         return ExportedFile(name, part.partition, part.rows, to.size, to.sha256, content)
+
+
+def copy_parts(
+    cursor: duckdb.DuckDBPyConnection, mart: CutMart, parts: list[Part], writer: CopiedFormat, path: Path
+) -> list[Path]:
+    """Let DuckDB write a file for each part: all of them from one look at the mart, which is not sorted by its date."""
+    import pyarrow as pa
+
+    if len(parts) == 1 or not writer.copying(parts[0].query, mart.schema).can_partition:
+        path.mkdir()
+        for part in parts:
+            _copy(cursor, writer.copying(part.query, mart.schema), path / f"{part.number}", "", part.rows)
+        return [path / f"{part.number}" for part in parts]
+    numbers = ", ".join(str(part.number) for part in parts)
+    query = f"SELECT *, {mart.number} AS {NUMBER} FROM {quoted(mart.name)} WHERE {mart.number} IN ({numbers})"
+    copying = writer.copying(query, mart.schema.append(pa.field(NUMBER, pa.int64())))
+    _copy(cursor, copying, path, f", PARTITION_BY ({NUMBER})", sum(part.rows for part in parts))
+    found = []
+    for part in parts:
+        files = list((path / f"{NUMBER}={part.number}").iterdir())
+        if len(files) > 1:
+            files = [path / f"{part.number}"]
+            _copy(cursor, writer.copying(part.query, mart.schema), files[0], "", part.rows)
+        found += files
+    return found
+
+
+def _copy(cursor: duckdb.DuckDBPyConnection, copying: Copying, path: Path, more: str, rows: int) -> None:
+    counted = cursor.execute(f"COPY ({copying.query}) TO {literal(str(path))} ({copying.options}{more})").fetchone()
+    if counted is None or counted[0] != rows:
+        raise ExportError(
+            f"{counted and counted[0]} rows were written of {rows}", hint="report it: a mart is cut wrongly by its date"
+        )
 
 
 class _Counted(io.RawIOBase):

@@ -80,7 +80,8 @@ class Csv:
         if texts:
             options += f", FORCE_QUOTE ({', '.join(texts)})"
         head = b"\xef\xbb\xbf" if self.bom else b""
-        return Copying(f"SELECT {', '.join(columns)} FROM ({query})", options, head + self._header(schema.names))
+        head += self._header(schema.names)
+        return Copying(f"SELECT {', '.join(columns)} FROM ({query})", options, head, can_partition=True)
 
     def write(self, rows: pa.RecordBatchReader, to: BinaryIO) -> int:
         """Write all rows; how many there were.

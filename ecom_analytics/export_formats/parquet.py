@@ -19,7 +19,7 @@ class Parquet:
     version = "zstd 1"
 
     def copying(self, query: str, schema: pa.Schema) -> Copying:
-        return Copying(query, "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1")
+        return Copying(query, "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1", can_partition=True)
 
     def write(self, rows: pa.RecordBatchReader, to: BinaryIO) -> int:
         """Write all rows; how many there were.
