@@ -180,8 +180,9 @@ def copy_parts(
         for part in parts:
             _copy(cursor, writer.copying(part.query, mart.schema), path / f"{part.number}", "", part.rows)
         return [path / f"{part.number}" for part in parts]
-    numbers = ", ".join(str(part.number) for part in parts)
-    query = f"SELECT *, {mart.number} AS {NUMBER} FROM {quoted(mart.name)} WHERE {mart.number} IN ({numbers})"
+    query = f"SELECT *, {mart.number} AS {NUMBER} FROM {quoted(mart.name)}"
+    if len(parts) < len(mart.parts):
+        query += f" WHERE {mart.number} IN ({', '.join(str(part.number) for part in parts)})"
     copying = writer.copying(query, mart.schema.append(pa.field(NUMBER, pa.int64())))
     _copy(cursor, copying, path, f", PARTITION_BY ({NUMBER})", sum(part.rows for part in parts))
     found = []

@@ -16,10 +16,14 @@ class Parquet:
 
     name = "parquet"
     extension = "parquet"
-    version = "zstd 1"
+    version = "zstd 1, dictionaries to 2000"
 
     def copying(self, query: str, schema: pa.Schema) -> Copying:
-        return Copying(query, "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1", can_partition=True)
+        return Copying(
+            query,
+            "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, DICTIONARY_SIZE_LIMIT 2000",
+            can_partition=True,
+        )
 
     def write(self, rows: pa.RecordBatchReader, to: BinaryIO) -> int:
         """Write all rows; how many there were.

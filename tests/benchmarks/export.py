@@ -22,7 +22,7 @@ from ecom_analytics import Exporter, Pipeline, Settings, Warehouse
 from ecom_analytics.generate import generate
 
 OPTIONS = {
-    "parquet": {"zstd, as we write it": "FORMAT parquet, COMPRESSION zstd", "snappy, its default": "FORMAT parquet"},
+    "parquet": {"zstd": "FORMAT parquet, COMPRESSION zstd", "its default, snappy": "FORMAT parquet"},
     "csv": {"its default": "FORMAT csv"},
 }
 
