@@ -26,6 +26,7 @@ from ecom_analytics.export_formats.csv import Csv
 from ecom_analytics.export_formats.delta import Delta
 from ecom_analytics.export_formats.jsonl import JsonLines
 from ecom_analytics.export_formats.parquet import Parquet
+from ecom_analytics.marts import project
 from ecom_analytics.protocols import TableFile, TableFormat
 from ecom_analytics.storages import open_storage, storage_options
 from ecom_analytics.storages.local import LocalStorage
@@ -481,6 +482,15 @@ class TestPartitions:
         path.write_text(json.dumps(info))
         Exporter(settings).export()
         assert self.daily(exports)["partitioned_by"] == by
+
+
+@pytest.mark.parametrize(
+    ("meta", "known"),
+    [({"partition_by": "day"}, {"partition_by": "day"}), ({"partition_by": False}, {"partition_by": False}), ({}, {})],
+)
+def test_a_model_names_its_date_by_its_meta(meta, known):
+    node = {"description": " A mart. ", "columns": {}, "config": {"meta": meta}}
+    assert project._mart(node) == {"description": "A mart.", "columns": {}, **known}
 
 
 class TestCollection:
