@@ -50,6 +50,9 @@ class EcomError(Exception):
     ("no file 'a.csv'", 'check the path', 'a.csv')
     """
 
+    exit_code = 1
+    """With which a command ends."""
+
     def __init__(self, message: str, *, hint: str = "", **facts: Any) -> None:
         super().__init__(message)
         self.message = message
@@ -108,6 +111,8 @@ class RestageError(StagingError):
 class TooManyRejectedError(StagingError):
     """More records of new files were rejected than the setting ``max_rejected`` allows; nothing was committed."""
 
+    exit_code = 3
+
 
 class BuildError(EcomError):
     """The marts could not be built; the served build is untouched."""
@@ -120,6 +125,7 @@ class MartError(BuildError):
 class TestsFailedError(BuildError):
     """The marts were built but a test failed; the served build is untouched."""
 
+    exit_code = 3
     __test__ = False  # not a test class, whatever pytest makes of its name
 
 
@@ -133,6 +139,8 @@ class ExportError(EcomError):
 
 class BusyError(EcomError):
     """Another run holds the warehouse, or a racing writer won."""
+
+    exit_code = 4
 
 
 class StorageFullError(EcomError):

@@ -229,6 +229,10 @@ class BuildReport(Report):
         False of a build of selected models: nothing is served of it.
     started_from : str or None
         The build that it started from, replacing what was touched since. None if every table was made anew.
+    checks : tuple of CheckResult
+        The result of every test, those that passed included.
+    rolled_back : bool
+        True if nothing was built because a build of just this was rolled back.
     """
 
     build_id: str
@@ -243,6 +247,8 @@ class BuildReport(Report):
     nodes: tuple[NodeResult, ...] = ()
     published: bool = True
     started_from: str | None = None
+    checks: tuple[CheckResult, ...] = ()
+    rolled_back: bool = False
 
     @property
     def models(self) -> dict[str, NodeResult]:
@@ -282,10 +288,35 @@ class ExportReport(Report):
 
 
 @dataclass(frozen=True, slots=True)
+class Anomaly(Report):
+    """A figure that is out of the range of the same weekday's recent ones.
+
+    Attributes
+    ----------
+    name : str
+        ``anomaly_events``, ``anomaly_transactions`` or ``anomaly_freshness``.
+    model : str or None
+        The mart that it is of.
+    message : str
+        What is unusual, with the figures.
+    value, low, high : float
+        The figure, and the smallest and the largest of the recent ones; of freshness, in hours.
+    """
+
+    name: str
+    model: str | None
+    message: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
 class RunReport(Report):
     """What :meth:`ecom_analytics.Pipeline.run` did: the four stages' reports.
 
-    ``changed`` is False if there was nothing new, so that no work was done.
+    ``changed`` is False if there was nothing new, so that no work was done. ``run_id`` is its id in the history;
+    ``anomalies`` are figures out of their usual range (:class:`ecom_analytics.history.Anomaly`).
     """
 
     ingest: IngestReport | None
@@ -294,3 +325,5 @@ class RunReport(Report):
     export: ExportReport | None
     changed: bool
     seconds: float
+    run_id: str = ""
+    anomalies: tuple[Anomaly, ...] = ()

@@ -8,6 +8,7 @@ either sees a whole build or the whole build before it::
     warehouse/warehouse-<build>.json         what is known of the build: :attr:`Build.info`
     warehouse/warehouse-<build>.state        what the next build starts from, beside the marts
     warehouse/failed-<build>.json            tests of the last build that did not pass, with rows and SQL
+    warehouse/rolled-back.json               what was rolled back, until the next build is published
     warehouse/ecommerce.duckdb               a link to the served file, for people and other tools
 """
 
@@ -90,7 +91,8 @@ class Build:
     built_at : datetime.datetime
         When it was published, UTC.
     info : dict
-        What is known of it: ``as_of``, ``staged_version``, ``fingerprint``, ``timezone``, ``marts``, ``tests``,
+        What is known of it: ``as_of``, ``batches``,
+         ``staged_version``, ``fingerprint``, ``timezone``, ``marts``, ``tests``,
         ``checks``, ``nodes``, ``input``, ``capabilities``, ``metrics``, ``started_from`` and ``model_version``.
     """
 

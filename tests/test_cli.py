@@ -24,6 +24,8 @@ COMMANDS = (
     "export",
     "serve",
     "status",
+    "runs",
+    "rollback",
     "rejected",
     "trace",
     "diagnose",

@@ -41,7 +41,7 @@ MODULES = sorted(
 PUBLIC = sorted(set(ecom_analytics.__all__) - {"__version__"})
 HEAVY = {
     *("boto3", "botocore", "dbt", "deltalake", "duckdb", "flask", "ibis", "numpy", "pandas", "pandera", "pyarrow"),
-    *("pydantic", "pydantic_settings", "rich", "sqlglot", "waitress"),
+    *("pydantic", "pydantic_settings", "rich", "sqlglot", "structlog", "waitress"),
 }
 COMMANDS = [
     "",
@@ -54,7 +54,9 @@ COMMANDS = [
     "ingest",
     "plugins",
     "rejected",
+    "rollback",
     "run",
+    "runs",
     "serve",
     "stage",
     "status",

@@ -8,7 +8,7 @@ from typing import ClassVar
 import click
 
 from ecom_analytics import __version__
-from ecom_analytics.cli.output import report_errors
+from ecom_analytics.cli.output import report_errors, show_warnings
 
 _COMMANDS = {
     "build": "stages",
@@ -20,16 +20,18 @@ _COMMANDS = {
     "ingest": "stages",
     "plugins": "inspect",
     "rejected": "inspect",
+    "rollback": "operate",
     "run": "stages",
+    "runs": "operate",
     "serve": "serve",
     "stage": "stages",
-    "status": "inspect",
+    "status": "operate",
     "trace": "trace",
 }
 
 _ORDER = (
     *("demo", "run", "ingest", "stage", "build", "export", "serve"),
-    *("status", "rejected", "trace", "diagnose", "forget", "generate", "plugins"),
+    *("status", "runs", "rollback", "rejected", "trace", "diagnose", "forget", "generate", "plugins"),
 )
 
 
@@ -44,7 +46,9 @@ class _Commands(click.Group):
         "build": "Build and test the marts; publish them if all tests pass.",
         "export": "Write the published marts to a folder or S3.",
         "serve": "Serve the dashboard and the JSON API.",
-        "status": "Show what is in the lake and in the warehouse.",
+        "status": "Show what is in the lake, what is served, and how the last run went.",
+        "runs": "List the last runs; show one with its stages, models and tests.",
+        "rollback": "Serve an older build again.",
         "rejected": "Show rejected records with file, line, rule and raw text.",
         "trace": "Show where an event was read, or what became of a line.",
         "diagnose": "Show what is wrong in the data, by cause, with files and lines.",
@@ -76,9 +80,23 @@ class _Commands(click.Group):
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="ecom-analytics")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def main(debug: bool) -> None:
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="Write log records of this level and above to standard error, as JSON lines.",
+)
+def main(debug: bool, log_level: str | None) -> None:
     """From raw e-commerce clickstream to numbers you can trust, without a data platform.
 
     Settings come from options, then from environment variables ECOM_ANALYTICS_<NAME>, then from ecom.toml in the
     working directory, then from defaults. The data lie in ./ecom-data unless --home says otherwise.
+
+    Exit codes: 0 it is done; 1 it went wrong; 2 the command was called wrongly; 3 the data failed a test or a limit,
+    and nothing was published; 4 another run holds the warehouse.
     """
+    if log_level is None:
+        show_warnings()
+    else:
+        from ecom_analytics.logs import show
+
+        show(log_level)

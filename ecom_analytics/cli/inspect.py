@@ -1,4 +1,4 @@
-"""Commands that look: status, rejected (which can stage again what it shows), plugins."""
+"""Commands that look: rejected (which can stage again what it shows), plugins."""
 
 from __future__ import annotations
 
@@ -6,52 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ecom_analytics.cli.options import FILES, PLACES, WORK, with_settings
-from ecom_analytics.cli.output import Output, number, shown_path, table
+from ecom_analytics.cli.options import FILES, WORK, with_settings
+from ecom_analytics.cli.output import Output, number, table
 from ecom_analytics.cli.stages import staged
 
 if TYPE_CHECKING:
     from ecom_analytics.config import Settings
     from ecom_analytics.staging import RejectedRule
-
-
-@click.command()
-@with_settings(*PLACES)
-def status(settings: Settings, output: Output) -> None:
-    """Show what is in the lake, what is staged, and which build is served."""
-    from ecom_analytics import Warehouse
-    from ecom_analytics.errors import NotBuiltError
-    from ecom_analytics.lake import batches
-    from ecom_analytics.reports import plain
-    from ecom_analytics.staging import snapshot
-    from ecom_analytics.storages import open_storage
-
-    raw = list(batches(open_storage(settings.lake, settings)))
-    staged = snapshot(settings)
-    try:
-        build = Warehouse(settings).current()
-    except NotBuiltError:
-        build = None
-    known = set(zip(staged.batches["source"].to_pylist(), staged.batches["batch_id"].to_pylist(), strict=True))
-    report = {
-        "lake": settings.lake,
-        "warehouse": str(settings.warehouse),
-        "batches": len(raw),
-        "batches_to_stage": sum((b.source, b.batch_id) not in known for b in raw),
-        "account": plain(staged.account),
-        "build": None if build is None else {"build_id": build.build_id, "built_at": plain(build.built_at),
-                                             "as_of": build.info.get("as_of"), "path": str(build.path)},
-        "up_to_date": build is not None and build.info.get("staged_version") == staged.version,
-    }  # fmt: skip
-    rows = [
-        ("lake", shown_path(settings.lake)),
-        ("batches", f"{number(len(raw))}, {number(report['batches_to_stage'])} to stage"),
-        ("staged", number(staged.account.staged)),
-        ("rejected", number(staged.account.rejected)),
-        ("warehouse", shown_path(settings.warehouse)),
-        ("served build", f"{build.build_id}, data through {build.info.get('as_of')}" if build else "none yet"),
-    ]
-    output.report("status", report, "\n".join(f"{name:<14} {value}" for name, value in rows))
 
 
 @click.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import time
@@ -110,9 +111,17 @@ def _bars() -> Iterator[Watcher]:
             bars.update(task, total=1, completed=1)
 
 
+def show_warnings() -> None:
+    """Write what the package warns of to standard error, as sentences."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("Warning: %(message)s"))
+    handler.addFilter(lambda record: record.levelno == logging.WARNING)
+    logging.getLogger("ecom_analytics").addHandler(handler)
+
+
 @contextmanager
 def report_errors(ctx: click.Context) -> Iterator[None]:
-    """Turn an error into one sentence and a hint on standard error, and exit code 1."""
+    """Turn an error into one sentence and a hint on standard error, and its exit code."""
     try:
         yield
     except EcomError as error:
@@ -140,7 +149,7 @@ def _fail(ctx: click.Context, error: EcomError) -> None:
     if error.hint:
         click.echo(f"Hint:  {error.hint}", err=True)
     sys.stdout.flush()
-    ctx.exit(1)
+    ctx.exit(error.exit_code)
 
 
 def number(value: float) -> str:

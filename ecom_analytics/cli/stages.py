@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from ecom_analytics.config import Settings
     from ecom_analytics.reports import BuildReport, ExportReport, IngestReport, RunReport, StageReport
 
+_DAY = click.DateTime(["%Y-%m-%d"])
+
 
 @click.command()
 @click.argument("files", nargs=-1, required=True)
@@ -22,13 +25,13 @@ if TYPE_CHECKING:
 @with_settings(*PLACES, *FILES, "timezone")
 def ingest(settings: Settings, output: Output, files: tuple[str, ...], daily: bool, explain: bool) -> None:
     """Copy raw event FILES (files, folders or globs, local or s3://) into the lake, once: same bytes, same batch."""
-    from ecom_analytics import Ingestor
+    from ecom_analytics import Ingestor, Pipeline
 
     if explain:
         tell(output, Ingestor(settings).explain(*files))
         return
     with output.watching() as watch:
-        report = Ingestor(settings, watch=watch).ingest(*files, daily=daily)
+        report = Pipeline(settings, watch=watch).ingest(*files, daily=daily)
     output.report("ingest", report.to_dict(), ingested(report))
 
 
@@ -36,10 +39,10 @@ def ingest(settings: Settings, output: Output, files: tuple[str, ...], daily: bo
 @with_settings(*WORK)
 def stage(settings: Settings, output: Output) -> None:
     """Turn what is new in the lake into canonical events; every record gets an answer."""
-    from ecom_analytics import Stager
+    from ecom_analytics import Pipeline
 
     with output.watching() as watch:
-        report = Stager(settings, watch=watch).stage()
+        report = Pipeline(settings, watch=watch).stage()
     output.report("stage", report.to_dict(), staged(report))
 
 
@@ -60,12 +63,11 @@ def build(
     docs: str | None,
 ) -> None:
     """Build the marts into a new file, run every test, and publish it only if they pass."""
-    from ecom_analytics import MartBuilder
+    from ecom_analytics import MartBuilder, Pipeline
 
     with output.watching() as watch:
-        builder = MartBuilder(settings, watch=watch)
-        report = builder.build(force, full_refresh, select=select, exclude=exclude)
-        page = builder.docs(docs) if docs else None
+        report = Pipeline(settings, watch=watch).build(force, full_refresh, select=select, exclude=exclude)
+        page = MartBuilder(settings, watch=watch).docs(docs) if docs else None
     told = [built(report), *([f"Wrote {shown_path(page)}."] if page else [])]
     output.report("build", report.to_dict(), "\n".join(told))
 
@@ -79,10 +81,10 @@ def export(
     settings: Settings, output: Output, destination: str | None, formats: tuple[str, ...], select: tuple[str, ...]
 ) -> None:
     """Write the published marts to DESTINATION, a folder or s3://bucket/prefix, the manifest last."""
-    from ecom_analytics import Exporter
+    from ecom_analytics import Pipeline
 
     with output.watching() as watch:
-        report = Exporter(settings, watch=watch).export(destination, formats or None, select or None)
+        report = Pipeline(settings, watch=watch).export(destination, formats or None, select or None)
     output.report("export", report.to_dict(), exported(report))
 
 
@@ -91,16 +93,35 @@ def export(
 @click.option("--daily", is_flag=True, help="Cut each file into its days, a batch for each.")
 @click.option("--export", "destination", metavar="FOLDER|S3", help="Where to export to. [exports in home]")
 @click.option("--no-export", is_flag=True, help="Do not export.")
+@click.option("--full-refresh", is_flag=True, help="Read all raw files again, and make every table anew.")
+@click.option("--from", "since", type=_DAY, metavar="DAY", help="Read raw files again that were ingested since then.")
+@click.option("--to", "until", type=_DAY, metavar="DAY", help="Read raw files again that were ingested until then.")
 @with_settings(*BUILD, *FILES)
 def run(
-    settings: Settings, output: Output, files: tuple[str, ...], daily: bool, destination: str | None, no_export: bool
+    settings: Settings,
+    output: Output,
+    files: tuple[str, ...],
+    daily: bool,
+    destination: str | None,
+    no_export: bool,
+    full_refresh: bool,
+    since: datetime | None,
+    until: datetime | None,
 ) -> None:
-    """Run the whole way: ingest FILES, stage, build, test, publish, export. What is done already is not done again."""
+    """Run the whole way: ingest FILES, stage, build, test, publish, export.
+
+    What is done already is not done again: a run that failed goes on where it failed when it is run once more.
+    """
     from ecom_analytics import Pipeline
 
     with output.watching() as watch:
         report = Pipeline(settings, watch=watch).run(
-            *files, daily=daily, export=False if no_export else destination or True
+            *files,
+            daily=daily,
+            export=False if no_export else destination or True,
+            full_refresh=full_refresh,
+            since=since.date() if since else None,
+            until=until.date() if until else None,
         )
     output.report("run", report.to_dict(), summary(report))
 
@@ -146,6 +167,10 @@ def cost(report: StageReport) -> str:
 
 
 def built(report: BuildReport) -> str:
+    if report.rolled_back:
+        return (
+            f"Build {report.build_id} stays served: what is staged was rolled back. Build it all the same with --force."
+        )
     if not report.built:
         return f"Build {report.build_id} is up to date."
     rows = ", ".join(f"{mart} {number(count)}" for mart, count in report.rows.items())
@@ -178,5 +203,6 @@ def summary(report: RunReport) -> str:
     parts += [staged(report.stage), built(report.build)]
     if report.export:
         parts.append(exported(report.export))
+    parts += [f"Unusual: {anomaly.message}." for anomaly in report.anomalies]
     parts.append(f"Done in {report.seconds:.1f} s.")
     return "\n".join(parts)

@@ -6,12 +6,14 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ecom_analytics.config import Settings
 from ecom_analytics.disk import is_full, told_when_full
 from ecom_analytics.errors import BuildError, BusyError, NotBuiltError
+from ecom_analytics.history import History
 from ecom_analytics.marts import description, evidence, failures, lake, project, publication, results, start, trial
 from ecom_analytics.progress import Progress, Watcher, ignore
 from ecom_analytics.reports import BuildReport, CheckResult
@@ -153,6 +155,10 @@ class MartBuilder:
                 served = self._served()
                 if served is not None and not (force or full_refresh) and self._is_of(served, snapshot.version):
                     return results.report(served, built=False, seconds=time.perf_counter() - started)
+                if served is not None and not (force or full_refresh) and self._is_refused(served, snapshot.version):
+                    self._tell(f"build {served.build_id} stays served: what is staged was rolled back")
+                    seconds = time.perf_counter() - started
+                    return replace(results.report(served, built=False, seconds=seconds), rolled_back=True)
                 with ExitStack() as held, _disk(self._folder):
                     begin = None if full_refresh else start.starting_point(self.settings, served, snapshot, held)
                     files = held.enter_context(self._local_files(snapshot))
@@ -161,6 +167,45 @@ class MartBuilder:
                 return results.report(build, built=True, seconds=time.perf_counter() - started)
             finally:
                 self.close()
+
+    def rollback(self, build_id: str | None = None) -> Build:
+        """Serve a build again that was published before.
+
+        What the newer builds were made of is not built again by itself: :meth:`build` leaves the older one served
+        until something else is staged, a model or a setting that models depend on changes, or it is forced.
+
+        Parameters
+        ----------
+        build_id : str, optional
+            One of the builds that are kept, or the beginning of its id. Default: the newest one that is older than
+            the served one.
+
+        Raises
+        ------
+        NotBuiltError
+            There is no such build.
+        BuildError
+            Its file is damaged; the served build stays.
+        BusyError
+            Another run holds the warehouse.
+        """
+        with self.lock(), _disk(self._folder):
+            warehouse = Warehouse(self.settings)
+            served, kept = warehouse.current(), warehouse.builds()
+            if build_id is None:
+                found = [build for build in kept if build.build_id < served.build_id][:1]
+            else:
+                found = [build for build in kept if build.build_id.startswith(build_id)]
+            if len(found) != 1:
+                asked = "older than the served one" if build_id is None else f"known as {build_id!r}"
+                raise NotBuiltError(
+                    f"{len(found) or 'no'} kept builds are {asked}",
+                    hint=f"served is {served.build_id}; kept are {', '.join(build.build_id for build in kept)}",
+                )
+            [build] = found
+            publication.serve(build, self._folder, [one for one in kept if one.build_id > build.build_id])
+            self._tell(f"build {build.build_id} is served")
+            return build
 
     def docs(self, folder: str | Path) -> Path:
         """Write dbt's pages about every model, column and test of the served build into a folder.
@@ -214,6 +259,7 @@ class MartBuilder:
             "catalogue": files,
             "batches": lake.batch_names(snapshot.batches),
             "vars": project.variables(self.settings),
+            "history": {name: str(path) for name, path in History(self.settings).write_parquet(self._side).items()},
         }
         return self._dbt, manifest, word
 
@@ -240,6 +286,9 @@ class MartBuilder:
     def _is_of(self, build: Build, staged_version: int) -> bool:
         same = build.info.get("staged_version") == staged_version
         return same and build.info.get("fingerprint") == project.fingerprint(self.settings)
+
+    def _is_refused(self, served: Build, staged_version: int) -> bool:
+        return publication.is_refused(self._folder, served, staged_version, project.fingerprint(self.settings))
 
     def _build(self, snapshot: Any, files: dict[str, list[str]], begin: start.Start | None) -> Build:
         dbt, manifest, word = self._prepared(snapshot, files)
@@ -288,11 +337,11 @@ class MartBuilder:
         wrong = [node for node in told if node["status"] in {"error", "fail"}]
         compiled = failures.keep(self._side, self._folder, str(self._build_id), wrong) if wrong else {}
         if broken := [node for node in wrong if node["kind"] != "test"]:
-            raise results.broken(broken, compiled)
+            raise results.with_all(results.broken(broken, compiled), told, checks)
         config = project.duckdb_config(self.settings, self._side)
         evidence.keep(self._folder, self._side, str(self._build_id), checks, config)
         if failed := [check for check in checks if check.status in {"fail", "error"}]:
-            raise results.failed(failed, compiled)
+            raise results.with_all(results.failed(failed, compiled), told, checks)
         if done < total:
             raise BuildError(f"dbt ran {done} of {total} models and tests", hint="run it again")
         return told, checks

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ecom_analytics import __version__
 from ecom_analytics.config import Settings
 from ecom_analytics.marts import own, project, results
 from ecom_analytics.reports import CheckResult, plain
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LAST_BATCHES = 5
+"""The last staged batches that are named."""
 
 
 def of_input(settings: Settings, snapshot: Any) -> dict[str, Any]:
@@ -20,8 +26,15 @@ def of_input(settings: Settings, snapshot: Any) -> dict[str, Any]:
         "fingerprint": project.fingerprint(settings),
         "timezone": settings.timezone,
         "input": plain(snapshot.account),
+        "batches": _batches(snapshot.batches),
         "model_version": __version__,
     }
+
+
+def _batches(batches: pa.Table) -> dict[str, Any]:
+    """How many there are, and the last ones."""
+    rows = batches.select(["name", "staged_at"]).sort_by([("staged_at", "descending"), ("name", "descending")])
+    return {"count": len(rows), "last": plain(rows.slice(0, LAST_BATCHES).to_pylist())}
 
 
 def of_output(database: Path, manifest: project.Manifest, sealed: Mapping[str, Any]) -> dict[str, Any]:

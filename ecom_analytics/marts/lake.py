@@ -5,11 +5,14 @@ The views are DuckDB's; on another engine other staging models take their place.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecom_analytics.catalogue import CATALOGUE
 from ecom_analytics.events import COLUMNS
+from ecom_analytics.history.tables import COLUMNS as HISTORY
 from ecom_analytics.keys import event_key, session_id
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 _TYPES = {
     "text": "VARCHAR",
     "integer": "BIGINT",
+    "float": "DOUBLE",
     "decimal": "DECIMAL(18, 4)",
     "timestamp": "TIMESTAMP WITH TIME ZONE",
     "date": "DATE",
@@ -30,7 +34,8 @@ _NAMES = ", ".join(column.name for column in COLUMNS)
 class Staged:
     """The staged files that a build reads: paths of Parquet files, (id, name) of each batch, and the catalogue's.
 
-    ``removed`` and ``added`` are the files of events that differ from those of the build that it starts from.
+    ``removed`` and ``added`` are the files of events that differ from those of the build that it starts from;
+    ``history`` are the Parquet files of the history's tables.
     """
 
     def __init__(
@@ -40,15 +45,18 @@ class Staged:
         catalogue: Mapping[str, Sequence[str]] | None = None,
         removed: Sequence[str] = (),
         added: Sequence[str] = (),
+        history: Mapping[str, str] | None = None,
     ) -> None:
         self.files = list(files)
         self.removed = list(removed)
         self.added = list(added)
         self.batches = [(str(batch), str(name)) for batch, name in batches]
         self.catalogue = dict(catalogue or {})
+        self.history = dict(history or {})
 
 
 _given: Staged | None = None
+_copies: tempfile.TemporaryDirectory[str] | None = None
 
 
 def give(staged_files: Staged | None) -> None:
@@ -137,6 +145,32 @@ def catalogue_query(table: str, catalogue: Mapping[str, Sequence[str]]) -> str:
         return f"SELECT {empty} WHERE false"
     columns = ", ".join(column.name for column in CATALOGUE[table])
     return f"SELECT {columns} FROM read_parquet([{', '.join(_text(path) for path in files)}])"
+
+
+def history_query(table: str, history: Mapping[str, str]) -> str:
+    """SELECT all rows of a table of the history, ``runs`` or ``checks``.
+
+    Examples
+    --------
+    >>> history_query("checks", {}).startswith("SELECT CAST(NULL AS VARCHAR) AS entry_id")
+    True
+    """
+    if table not in history:
+        empty = ", ".join(f"CAST(NULL AS {_TYPES[kind]}) AS {name}" for name, kind in HISTORY[table].items())
+        return f"SELECT {empty} WHERE false"
+    return f"SELECT {', '.join(HISTORY[table])} FROM read_parquet({_text(history[table])})"
+
+
+def history_files() -> dict[str, str]:
+    """The tables of the history as Parquet files, which go with this process: for a dbt that nobody gave any."""
+    global _copies
+    from ecom_analytics.config import Settings
+    from ecom_analytics.history import History
+
+    if _copies is None:
+        _copies = tempfile.TemporaryDirectory(prefix="ecom-analytics-")
+        History(Settings()).write_parquet(Path(_copies.name))
+    return {name: str(Path(_copies.name, f"{name}.parquet")) for name in HISTORY}
 
 
 def batches_query(batches: Sequence[tuple[str, str]]) -> str:

@@ -24,6 +24,8 @@ from ecom_analytics.warehouse import (
 )
 
 BUILDING = "building-"
+ROLLED_BACK = "rolled-back.json"
+"""Name of the file that says what was rolled back, until the next build is published."""
 
 
 def new_build_id() -> str:
@@ -110,9 +112,44 @@ def publish(database: Path, state: Path, folder: Path, info: dict[str, Any]) -> 
         for path in (folder / name for name in made):
             path.unlink(missing_ok=True)
         raise
+    (folder / ROLLED_BACK).unlink(missing_ok=True)
     _link(folder, target.name)
     _sync(folder)
     return read_build(target)
+
+
+def serve(build: Build, folder: Path, newer: Iterable[Build]) -> None:
+    """Serve a build that was published before; what ``newer`` ones were made of is not built again by itself.
+
+    Raises
+    ------
+    BuildError
+        The build's file is damaged.
+    """
+    import duckdb
+
+    wanted = {name: mart["rows"] for name, mart in build.info["marts"].items()}
+    try:
+        found = _verify(build.path, sorted(wanted))
+    except duckdb.Error as error:
+        raise BuildError(f"the build {build.build_id} cannot be read: {error}", hint="choose another one") from error
+    if found != wanted:
+        raise BuildError(f"the build {build.build_id} does not hold what it held", hint="choose another one")
+    refused = [[one.info.get("staged_version"), one.info.get("fingerprint")] for one in newer]
+    told = {"served": build.path.name, "refused": refused}
+    _write(folder / ROLLED_BACK, json.dumps(told, indent=1).encode() + b"\n")
+    _write(folder / CURRENT, build.path.name.encode() + b"\n")
+    _link(folder, build.path.name)
+    _sync(folder)
+
+
+def is_refused(folder: Path, served: Build, staged_version: int, fingerprint: str) -> bool:
+    """Whether a build of this was rolled back, in favour of the one that is served now."""
+    try:
+        told = json.loads((folder / ROLLED_BACK).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return False
+    return told["served"] == served.path.name and [staged_version, fingerprint] in told["refused"]
 
 
 def prune(folder: Path, served: str, keep: int) -> None:

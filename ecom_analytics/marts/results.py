@@ -62,6 +62,7 @@ def report(build: Build, *, built: bool, seconds: float) -> BuildReport:
         seconds=seconds,
         nodes=tuple(NodeResult(**node) for node in info.get("nodes", ())),
         started_from=info.get("started_from"),
+        checks=tuple(checks),
     )
 
 
@@ -83,6 +84,12 @@ def broken(nodes: list[dict[str, Any]], compiled: Mapping[str, Path]) -> EcomErr
         models=[node["name"] for node in nodes],
         compiled=plain(dict(compiled)),
     )
+
+
+def with_all(error: EcomError, told: list[dict[str, Any]], checks: list[CheckResult]) -> EcomError:
+    """The error, with the results of all nodes and tests that ran in its facts ``nodes`` and ``tests``."""
+    error.facts |= {"nodes": plain([node(one) for one in told]), "tests": plain(checks)}
+    return error
 
 
 def _essence(message: str) -> str:

@@ -75,6 +75,7 @@ def report(
         seconds=seconds,
         nodes=tuple(results.node(node, rows) for node in told),
         published=False,
+        checks=tuple(checks),
     )
 
 

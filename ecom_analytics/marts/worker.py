@@ -176,7 +176,12 @@ class _Dbt:
 
         lake.give(
             lake.Staged(
-                word["files"], word["batches"], word["catalogue"], word.get("removed", ()), word.get("added", ())
+                word["files"],
+                word["batches"],
+                word["catalogue"],
+                word.get("removed", ()),
+                word.get("added", ()),
+                word["history"],
             )
         )
         chosen = self._chosen(manifest, word, parent) if word.get("select") or word.get("exclude") else []

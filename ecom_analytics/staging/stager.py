@@ -7,11 +7,12 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from ecom_analytics.config import Settings
 from ecom_analytics.disk import told_when_full
-from ecom_analytics.errors import AccountingError, BusyError, EcomError, LakeError, RestageError
+from ecom_analytics.errors import AccountingError, BusyError, ConfigError, EcomError, LakeError, RestageError
 from ecom_analytics.lake import Batch, BatchKey, batches, listed
 from ecom_analytics.progress import Watcher, ignore
 from ecom_analytics.reports import StageReport
@@ -103,6 +104,42 @@ class Stager:
             return stale | (other & read.keys()) | _with_rejects(state, rule, source)
 
         return self._stage_with(again)
+
+    def restage(self, since: date | None = None, until: date | None = None) -> StageReport:
+        """Read the raw bytes of batches again, whatever became of them before; and stage what is new.
+
+        The tables are then those that staging everything anew would give, with the same rows if nothing has changed
+        but the time.
+
+        Parameters
+        ----------
+        since, until : datetime.date, optional
+            Only batches that were ingested on these days of the store's time zone, or between them. Default: all.
+
+        Raises
+        ------
+        AccountingError, SchemaError, RestageError, BusyError, LakeError
+            As of :meth:`replay`.
+        """
+        if since is not None and until is not None and since > until:
+            raise ConfigError(f"{since} is after {until}", hint="give the earlier day first", value=since)
+
+        def again(state: State, stale: set[BatchKey]) -> set[BatchKey]:
+            staged = set(zip(state.batches["source"].to_pylist(), state.batches["batch_id"].to_pylist(), strict=True))
+            if since is None and until is None:
+                return staged
+            lake = open_storage(self.settings.lake, self.settings)
+            chosen = {
+                (batch.source, batch.batch_id)
+                for batch in batches(lake)
+                if (since or date.min) <= self._day(batch) <= (until or date.max)
+            }
+            return stale | (chosen & staged)
+
+        return self._stage_with(again)
+
+    def _day(self, batch: Batch) -> date:
+        return datetime.fromisoformat(batch.ingested_at).astimezone(self.settings.zone).date()
 
     def doubtful(
         self, *, rule: str | None = None, source: str | None = None, source_format: str | None = None

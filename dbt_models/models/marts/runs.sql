@@ -1,0 +1,22 @@
+select
+    entry_id,
+    place,
+    run_id,
+    kind,
+    name,
+    status,
+    started_at,
+    seconds,
+    build_id,
+    staged_version,
+    as_of,
+    row_count,
+    rows_read,
+    rows_written,
+    peak_memory_bytes,
+    counts,
+    message,
+    package_version,
+    versions,
+    settings_hash
+from {{ ref("stg_runs") }}

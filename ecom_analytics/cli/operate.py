@@ -1,0 +1,153 @@
+"""Commands of whoever runs it every night: status, runs, rollback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from ecom_analytics.cli.options import PLACES, with_settings
+from ecom_analytics.cli.output import Output, number, shown_path, table
+
+if TYPE_CHECKING:
+    from ecom_analytics.config import Settings
+    from ecom_analytics.history import Run
+    from ecom_analytics.status import StatusReport
+
+
+@click.command()
+@with_settings(*PLACES)
+def status(settings: Settings, output: Output) -> None:
+    """Show what is in the lake, which build is served, how fresh it is, and how the last run went."""
+    from ecom_analytics.status import status as look
+
+    found = look(settings)
+    output.report("status", found.to_dict(), "\n".join(_status(found)))
+
+
+@click.group(invoke_without_command=True)
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Show so many runs.")
+@with_settings(*PLACES)
+@click.pass_context
+def runs(ctx: click.Context, settings: Settings, output: Output, limit: int) -> None:
+    """List the last runs; `runs show ID` shows one with its stages, models and tests."""
+    from ecom_analytics.history import History
+
+    if ctx.invoked_subcommand is not None:
+        ctx.obj = (settings, output)
+        return
+    found = History(settings).runs(limit)
+    output.report("runs", {"runs": [run.to_dict() for run in found]}, _listed(found))
+
+
+@runs.command()
+@click.argument("run_id", default="latest")
+@with_settings(*PLACES)
+@click.pass_context
+def show(ctx: click.Context, settings: Settings, output: Output, run_id: str) -> None:
+    """Show the run of this ID or of one that begins so. Default: the latest."""
+    from ecom_analytics.history import History
+
+    before = ctx.find_object(tuple)
+    if before is not None and not any(ctx.params[name] for name in PLACES):
+        settings = before[0]
+    run = History(settings).run(run_id)
+    output.report("runs show", run.to_dict(), "\n".join(_shown(run)))
+
+
+@click.command()
+@click.argument("build_id", required=False)
+@with_settings("home", "warehouse", "lake")
+def rollback(settings: Settings, output: Output, build_id: str | None) -> None:
+    """Serve a build again that is kept: the one of BUILD_ID, or the newest that is older than the served one.
+
+    What was rolled back is not built again by itself, until something else is staged or a model or setting changes;
+    `build --force` builds it.
+    """
+    from ecom_analytics import Pipeline
+
+    with output.watching() as watch:
+        build = Pipeline(settings, watch=watch).rollback(build_id)
+    facts = {"build_id": build.build_id, "built_at": build.built_at.isoformat(), "as_of": build.info.get("as_of")}
+    output.report("rollback", facts, f"Serving build {build.build_id} again, data through {build.info.get('as_of')}.")
+
+
+def _status(found: StatusReport) -> Iterator[str]:
+    rows = [
+        ("lake", shown_path(found.lake)),
+        ("batches", f"{number(found.batches)}, {number(found.batches_to_stage)} to stage"),
+        ("staged", number(found.account.staged)),
+        ("rejected", number(found.account.rejected)),
+        ("warehouse", shown_path(found.warehouse)),
+    ]
+    build = found.build
+    if build is None:
+        rows.append(("served build", "none yet"))
+    else:
+        warned = f", {number(build.tests['warn'])} warned" if build.tests["warn"] else ""
+        rows += [
+            ("served build", f"{build.build_id}, {'up to date' if found.up_to_date else 'older than the lake'}"),
+            ("data through", f"{build.as_of} ({_age(build.age_hours)} ago)" if build.as_of else "no event"),
+            ("made of", _batches(build.batches)),
+            ("made by", f"version {build.model_version}; {number(build.tests['pass'])} tests passed{warned}"),
+        ]
+    rows += [
+        ("kept build", f"{one.build_id}, {one.bytes / 1e6:,.1f} MB")
+        for one in found.kept
+        if build is None or one.build_id != build.build_id
+    ]
+    if found.last_run:
+        run = found.last_run
+        rows.append(("last run", f"{run.name} {run.status} at {run.started_at:%Y-%m-%d %H:%M} UTC: {run.run_id}"))
+    yield from (f"{name:<14} {value}" for name, value in rows)
+
+
+def _age(hours: float | None) -> str:
+    return f"{hours or 0:,.0f} hours" if (hours or 0) < 72 else f"{(hours or 0) / 24:,.0f} days"
+
+
+def _batches(batches: dict[str, object]) -> str:
+    last = batches.get("last")
+    named = ", ".join(one["name"] for one in last[:3]) if isinstance(last, list) else ""
+    return f"{batches.get('count', 0)} files, the last ones {named}" if named else "no file"
+
+
+def _listed(found: list[Run]) -> str:
+    if not found:
+        return "Nothing ran yet."
+    head = ("run", "what", "how", "started", "seconds", "build")
+    rows = [
+        (run.run_id, run.name, run.status, f"{run.started_at:%Y-%m-%d %H:%M}", f"{run.seconds:.1f}", run.build_id or "")
+        for run in found
+    ]
+    return table([head, *rows])
+
+
+def _shown(run: Run) -> Iterator[str]:
+    yield f"{run.run_id}: {run.name}, {run.status} after {run.seconds:.1f} s, at {run.started_at:%Y-%m-%d %H:%M} UTC"
+    if run.message:
+        yield f"  {run.message}"
+    memory = f"{run.peak_memory_bytes / 2**20:,.0f} MiB at most"
+    yield f"  version {run.package_version}, settings {run.settings_hash}, {memory}"
+    for step in run.steps:
+        if step.kind == "stage":
+            told = ", ".join(f"{name} {value}" for name, value in step.counts.items() if value not in (None, 0, {}, []))
+            yield f"{step.name}: {step.status}, {step.seconds:.1f} s" + (f" ({told})" if told else "")
+    models = [step for step in run.steps if step.kind != "stage"]
+    slow = sorted(models, key=lambda step: -step.seconds)[:10]
+    if models:
+        yield f"models: {len(models)}; the slowest:"
+        rows = [(f"  {m.name}", m.status, f"{m.seconds:.2f} s", _rows(m.row_count, m.rows_written)) for m in slow]
+        yield table(rows)
+    yield from (f"{step.name} {step.status}: {step.message}" for step in models if step.message)
+    if run.checks:
+        good = sum(check.status == "pass" for check in run.checks)
+        yield f"tests: {good} of {len(run.checks)} passed"
+        yield from (f"  {one.name} {one.status}: {one.message}" for one in run.checks if one.status != "pass")
+
+
+def _rows(count: int | None, written: int | None) -> str:
+    if count is None:
+        return ""
+    return f"{number(count)} rows" + (f", {number(written)} written" if written is not None else "")
