@@ -17,6 +17,7 @@ from ecom_analytics import __version__
 
 COMMANDS = (
     "demo",
+    "plan",
     "run",
     "ingest",
     "stage",

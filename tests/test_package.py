@@ -52,6 +52,7 @@ COMMANDS = [
     "forget",
     "generate",
     "ingest",
+    "plan",
     "plugins",
     "rejected",
     "rollback",

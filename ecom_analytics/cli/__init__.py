@@ -18,6 +18,7 @@ _COMMANDS = {
     "forget": "forget",
     "generate": "generate",
     "ingest": "stages",
+    "plan": "operate",
     "plugins": "inspect",
     "rejected": "inspect",
     "rollback": "operate",
@@ -30,7 +31,7 @@ _COMMANDS = {
 }
 
 _ORDER = (
-    *("demo", "run", "ingest", "stage", "build", "export", "serve"),
+    *("demo", "plan", "run", "ingest", "stage", "build", "export", "serve"),
     *("status", "runs", "rollback", "rejected", "trace", "diagnose", "forget", "generate", "plugins"),
 )
 
@@ -40,6 +41,7 @@ class _Commands(click.Group):
 
     _HELP: ClassVar = {
         "demo": "Make a month of a shop's clickstream, run everything, serve the dashboard.",
+        "plan": "Say what a run would do; nothing is written.",
         "run": "Ingest files, stage, build, test, publish and export.",
         "ingest": "Copy raw event files into the lake.",
         "stage": "Turn what is new in the lake into canonical events.",

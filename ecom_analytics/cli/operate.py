@@ -1,18 +1,20 @@
-"""Commands of whoever runs it every night: status, runs, rollback."""
+"""Commands of whoever runs it every night: plan, status, runs, rollback."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import date
 from typing import TYPE_CHECKING
 
 import click
 
-from ecom_analytics.cli.options import PLACES, with_settings
+from ecom_analytics.cli.options import BUILD, FILES, PLACES, with_settings
 from ecom_analytics.cli.output import Output, number, shown_path, table
 
 if TYPE_CHECKING:
     from ecom_analytics.config import Settings
     from ecom_analytics.history import Run
+    from ecom_analytics.plan import PlanReport
     from ecom_analytics.status import StatusReport
 
 
@@ -24,6 +26,17 @@ def status(settings: Settings, output: Output) -> None:
 
     found = look(settings)
     output.report("status", found.to_dict(), "\n".join(_status(found)))
+
+
+@click.command()
+@click.argument("files", nargs=-1)
+@with_settings(*BUILD, *FILES)
+def plan(settings: Settings, output: Output, files: tuple[str, ...]) -> None:
+    """Say what `run` would do with FILES, or without: new files, days, models, rows and time. Nothing is written."""
+    from ecom_analytics.plan import plan as foresee
+
+    found = foresee(settings, *files)
+    output.report("plan", found.to_dict(), "\n".join(_planned(found)))
 
 
 @click.group(invoke_without_command=True)
@@ -71,6 +84,35 @@ def rollback(settings: Settings, output: Output, build_id: str | None) -> None:
         build = Pipeline(settings, watch=watch).rollback(build_id)
     facts = {"build_id": build.build_id, "built_at": build.built_at.isoformat(), "as_of": build.info.get("as_of")}
     output.report("rollback", facts, f"Serving build {build.build_id} again, data through {build.info.get('as_of')}.")
+
+
+def _planned(found: PlanReport) -> Iterator[str]:
+    for file in found.files:
+        about = "" if file.exact else "about "
+        days = f", {_days(file.days, file.exact)}" if file.days else ""
+        what = "in the lake already" if file.known else f"new: {about}{number(file.records or 0)} records{days}"
+        yield f"{shown_path(file.path)} ({file.source_format}): {what}"
+    if not found.to_stage and found.build == "none":
+        yield f"Nothing to do: {found.reason}."
+        return
+    about = "" if found.records_are_exact else "about "
+    known = f", {number(found.days_known)} of them known" if found.days else ""
+    if found.to_stage:
+        days = f" of {_days(found.days, True)}{known}" if found.days else ""
+        yield f"Stage {number(found.to_stage)} files with {about}{number(found.records)} records{days}."
+    if found.build != "none":
+        yield f"Build {number(len(found.models))} models, {found.build}: {found.reason}."
+    yield f"This may take {_duration(found.seconds)}."
+
+
+def _days(days: Sequence[date], exact: bool) -> str:
+    if len(days) == 1:
+        return str(days[0])
+    return f"{f'{number(len(days))} days ' if exact else ''}from {days[0]} to {days[-1]}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
 
 
 def _status(found: StatusReport) -> Iterator[str]:

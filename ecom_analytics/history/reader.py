@@ -164,6 +164,13 @@ class History:
         checks = (CheckRecord(**{name: row[name] for name in names}) for row in self._of("checks", found[0]))
         return _run(run, steps, tuple(sorted(checks, key=lambda check: (check.status == "pass", check.name))))
 
+    def steps(self, limit: int = 20) -> list[Step]:
+        """The stages of the last runs, the newest first."""
+        rows = tables.read(self.settings, "runs", only="kind = 'stage'").to_pylist()
+        rows.sort(key=lambda row: (row["started_at"], row["place"]), reverse=True)
+        last = list(dict.fromkeys(row["run_id"] for row in rows))[:limit]
+        return [_step(row) for row in rows if row["run_id"] in last]
+
     def write_parquet(self, folder: Path) -> dict[str, Path]:
         """Write the tables as Parquet files, each in the order of time, for whoever cannot reach the lake."""
         import pyarrow.parquet as pq

@@ -6,7 +6,7 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from ecom_analytics.ingest.find import Candidate, find, real_name
 from ecom_analytics.ingest.judge import judge, with_mapping
 from ecom_analytics.ingest.look import look
 from ecom_analytics.ingest.slices import cut
-from ecom_analytics.lake import Batch
+from ecom_analytics.lake import Batch, listed
 from ecom_analytics.progress import Progress, Watcher, ignore
 from ecom_analytics.protocols import Layout
 from ecom_analytics.reports import IngestedBatch, IngestReport
@@ -30,6 +30,7 @@ from ecom_analytics.storages import open_storage
 if TYPE_CHECKING:
     from ecom_analytics.config import Settings
     from ecom_analytics.ingest.explain import Explanation
+    from ecom_analytics.ingest.foresee import Foreseen
 
 _LOOKERS = 16
 """Files that are looked at together: one in S3 takes a while to answer."""
@@ -117,6 +118,35 @@ class Ingestor:
             seconds=time.monotonic() - started,
             batches=tuple(results),
         )
+
+    def foresee(
+        self,
+        *paths: str | Path,
+        source: str | None = None,
+        source_format: str | None = None,
+        sizes: Collection[int] | None = None,
+    ) -> tuple[Foreseen, ...]:
+        """Say what each file would bring: whether it is new, how many records, of which days; nothing is written.
+
+        Files of more than 8 MB are looked at in some places, so that their records are estimated.
+
+        Parameters
+        ----------
+        *paths, source, source_format
+            As for :meth:`ingest`.
+        sizes : collection of int, optional
+            Bytes of each batch of the lake: a file of another size need not be read to its end to know that it is new.
+
+        Raises
+        ------
+        MissingFileError, EmptyFileError, UnknownFormatError, InputError
+            A file cannot be used.
+        """
+        from ecom_analytics.ingest.foresee import foresee
+
+        settings = self._settings(paths, source, source_format)
+        known = listed(open_storage(settings.lake, settings), settings.source).batches
+        return tuple(foresee(piece, settings, known, sizes) for piece in _sources(paths, settings, self.watch))
 
     def explain(
         self, *paths: str | Path, source: str | None = None, source_format: str | None = None, events: int = 5

@@ -151,7 +151,7 @@ def _parquet(path: Opens, compression: str) -> Sample:
             hint="decompress it: Parquet compresses what it holds by itself",
             path=str(path),
         )
-    reader = ParquetReader(_random(path), name=str(path))
+    reader = ParquetReader(random_access(path), name=str(path))
     sample = Sample(PARQUET)
     sample.layout = Layout("parquet")
     sample.header = tuple(reader.header)
@@ -165,12 +165,12 @@ def copy_rows(path: Opens, to: Path, rows: int) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    file = pq.ParquetFile(_random(path))
+    file = pq.ParquetFile(random_access(path))
     batch = next(file.iter_batches(rows), None)
     pq.write_table(pa.Table.from_batches([batch] if batch else [], file.schema_arrow), to)
 
 
-def _random(path: Opens) -> Any:
+def random_access(path: Opens) -> Any:
     """What pyarrow reads a file by, from any place in it."""
     where = path if isinstance(path, Path) else getattr(path, "path", None)
     return str(where) if where else _Seekable(path)
