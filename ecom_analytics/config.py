@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -153,6 +154,18 @@ class Settings(BaseSettings):
     )
     csv_null: str = Field("", description="What stands for NULL in CSV files, without quotes. Empty text is quoted.")
     keep_builds: int = Field(3, ge=1, description="Published builds that are kept for rollback.")
+    keep_builds_days: float | None = Field(
+        None, gt=0, description="A build that was published so long ago goes, unless it is served. Default: no limit."
+    )
+    keep_builds_size: str | None = Field(
+        None, description="Size of all kept builds together, such as 20GB; the oldest ones go first. Default: no limit."
+    )
+    maintenance_hours: float = Field(
+        24, ge=0, description="After a run, housekeeping is done if it was not done for so long. 0: never by itself."
+    )
+    retention_hours: int = Field(
+        24, ge=0, description="Files that were replaced stay for so long, for whoever may be reading them."
+    )
     memory_limit: str = Field("1500MB", description="Memory that DuckDB may use, such as 1500MB or 4GB.")
     threads: int = Field(
         default_factory=lambda: (
@@ -297,10 +310,10 @@ class Settings(BaseSettings):
             raise ValueError("up to 20 characters, without comma, quote and line end")
         return value
 
-    @field_validator("memory_limit", "cache_limit")
+    @field_validator("memory_limit", "cache_limit", "keep_builds_size")
     @classmethod
-    def _size(cls, value: str) -> str:
-        if not re.fullmatch(r"[1-9]\d*(\.\d+)?\s*[KMGT]i?B", value, re.IGNORECASE):
+    def _size(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[1-9]\d*(\.\d+)?\s*[KMGT]i?B", value, re.IGNORECASE):
             raise ValueError("a number with a unit, such as 1500MB or 4GB")
         return value
 
@@ -318,9 +331,18 @@ class Settings(BaseSettings):
         >>> Settings(cache_limit="1.5 GiB").cache_bytes
         1610612736
         """
-        digits = self.cache_limit.rstrip("BKMGTi bkmgtI")
-        unit = self.cache_limit[len(digits) :].strip().upper()
-        return int(float(digits) * (1024 if "I" in unit else 1000) ** ("KMGT".index(unit[0]) + 1))
+        return _bytes(self.cache_limit)
+
+    @property
+    def keep_builds_bytes(self) -> int:
+        """The size of all kept builds together in bytes.
+
+        Examples
+        --------
+        >>> Settings(keep_builds_size="20GB").keep_builds_bytes
+        20000000000
+        """
+        return sys.maxsize if self.keep_builds_size is None else _bytes(self.keep_builds_size)
 
     def rejected_limit(self, records: int) -> int | None:
         """How many of so many new records a stage may reject; None if there is no limit.
@@ -352,6 +374,12 @@ class Settings(BaseSettings):
             ENVIRONMENT_PREFIX + key.upper(): value if isinstance(value, str) else json.dumps(value)
             for key, value in values.items()
         }
+
+
+def _bytes(size: str) -> int:
+    digits = size.rstrip("BKMGTi bkmgtI")
+    unit = size[len(digits) :].strip().upper()
+    return int(float(digits) * (1024 if "I" in unit else 1000) ** ("KMGT".index(unit[0]) + 1))
 
 
 def _refuse_unknown_environment() -> None:

@@ -14,6 +14,7 @@ from ecom_analytics.export import Exporter
 from ecom_analytics.history import RecordedStage, Recording, anomalies
 from ecom_analytics.ingest import Ingestor
 from ecom_analytics.ingest.judge import with_mapping
+from ecom_analytics.maintenance import MaintenanceReport, is_due, maintain
 from ecom_analytics.marts import MartBuilder
 from ecom_analytics.progress import Watcher, ignore
 from ecom_analytics.reports import Anomaly, BuildReport, ExportReport, IngestReport, RunReport, StageReport
@@ -115,6 +116,9 @@ class Pipeline:
                     exporter = Exporter(self.settings, watch=self._watch)
                     stage.report = exported = exporter.export(export if isinstance(export, str) else None)
             recording.anomalies = unusual = self._anomalies(built)
+            if is_due(self.settings):
+                with recording.stage("maintain") as stage:
+                    stage.report = maintain(self.settings, watch=self._watch, holder=builder)
         changed = bool(staged.stage_id or built.built or (exported and exported.exported))
         seconds = time.perf_counter() - started
         return RunReport(ingested, staged, built, exported, changed, seconds, recording.run_id, unusual)
@@ -171,6 +175,12 @@ class Pipeline:
         builder = MartBuilder(self.settings, watch=self._watch)
         with builder.lock(), self._recording("rollback") as recording, recording.stage("rollback"):
             return builder.rollback(build_id)
+
+    def maintain(self) -> MaintenanceReport:
+        """As :func:`ecom_analytics.maintenance.maintain`, kept in the history."""
+        with self._only("maintain") as stage:
+            stage.report = report = maintain(self.settings, watch=self._watch)
+        return report
 
     def replay(self, *, rule: str | None = None, source: str | None = None) -> StageReport:
         """Stage rejected records again, after a rule, a mapping, a format or another setting was corrected.

@@ -52,6 +52,7 @@ COMMANDS = [
     "forget",
     "generate",
     "ingest",
+    "maintain",
     "plan",
     "plugins",
     "rejected",

@@ -27,7 +27,7 @@ def lines(days: range, visitor: int = 1) -> str:
     return HEADER + "".join(f"{START + day * DAY},{visitor},view,{day},\n" for day in days)
 
 
-def tree(folder: Path) -> dict[str, tuple[int, int, bytes | bool]]:
+def tree(folder: Path) -> dict[str, tuple[int, bytes | bool]]:
     """Everything below a folder, with the times of the last changes."""
     return {
         str(path.relative_to(folder)): (

@@ -18,6 +18,7 @@ _COMMANDS = {
     "forget": "forget",
     "generate": "generate",
     "ingest": "stages",
+    "maintain": "operate",
     "plan": "operate",
     "plugins": "inspect",
     "rejected": "inspect",
@@ -32,7 +33,7 @@ _COMMANDS = {
 
 _ORDER = (
     *("demo", "plan", "run", "ingest", "stage", "build", "export", "serve"),
-    *("status", "runs", "rollback", "rejected", "trace", "diagnose", "forget", "generate", "plugins"),
+    *("status", "runs", "rollback", "rejected", "trace", "diagnose", "forget", "maintain", "generate", "plugins"),
 )
 
 
@@ -55,6 +56,7 @@ class _Commands(click.Group):
         "trace": "Show where an event was read, or what became of a line.",
         "diagnose": "Show what is wrong in the data, by cause, with files and lines.",
         "forget": "Erase visitors from raw files, tables, builds and exports.",
+        "maintain": "Delete what nobody needs any more; make few files of many.",
         "generate": "Make a clickstream of any size, with known faults if you like.",
         "plugins": "List the installed plug-ins.",
     }

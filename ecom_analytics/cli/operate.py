@@ -1,4 +1,4 @@
-"""Commands of whoever runs it every night: plan, status, runs, rollback."""
+"""Commands of whoever runs it every night: plan, status, runs, rollback, maintain."""
 
 from __future__ import annotations
 
@@ -84,6 +84,28 @@ def rollback(settings: Settings, output: Output, build_id: str | None) -> None:
         build = Pipeline(settings, watch=watch).rollback(build_id)
     facts = {"build_id": build.build_id, "built_at": build.built_at.isoformat(), "as_of": build.info.get("as_of")}
     output.report("rollback", facts, f"Serving build {build.build_id} again, data through {build.info.get('as_of')}.")
+
+
+@click.command()
+@with_settings(*PLACES)
+def maintain(settings: Settings, output: Output) -> None:
+    """Delete what nobody needs any more: replaced files, old builds and exports; make few files of many.
+
+    A run does it by itself, every 24 hours (setting maintenance_hours).
+    """
+    from ecom_analytics import Pipeline
+
+    with output.watching() as watch:
+        report = Pipeline(settings, watch=watch).maintain()
+    size = ""
+    if report.bytes_before is not None and report.bytes_after is not None:
+        size = f" The lake has {report.bytes_after / 1e6:,.1f} MB; it had {report.bytes_before / 1e6:,.1f}."
+    output.report(
+        "maintain",
+        report.to_dict(),
+        f"Deleted {number(report.files_deleted)} replaced files, {number(len(report.builds_deleted))} builds and "
+        f"{number(report.exports_deleted)} files of old exports.{size}",
+    )
 
 
 def _planned(found: PlanReport) -> Iterator[str]:

@@ -190,7 +190,9 @@ def new_run_id() -> str:
 
 
 def counts(report: Report | None) -> dict[str, Any]:
-    """The counts of a report, in types that JSON knows."""
+    """The counts of a report, in types that JSON knows; of a kind that is not known here all that it tells."""
+    if report is not None and not isinstance(report, tuple(_COUNTS)):
+        return {name: value for name, value in report.to_dict().items() if name != "seconds"}
     names = next((names for kind, names in _COUNTS.items() if isinstance(report, kind)), ())
     return {name: plain(getattr(report, name)) for name in names}
 

@@ -105,7 +105,7 @@ def append(settings: Settings, name: str, rows: Sequence[Mapping[str, Any]]) -> 
             options = storage_options(settings, place)
             if "://" not in place:
                 Path(place).mkdir(parents=True, exist_ok=True)
-            write_deltalake(place, table, mode="append", storage_options=dict(options))
+            write_deltalake(place, table, mode="append", schema_mode="merge", storage_options=dict(options))
         except (DeltaError, OSError) as error:
             if attempt + 1 < _ATTEMPTS and isinstance(error, DeltaError):
                 continue  # of two that make a table at once, one fails

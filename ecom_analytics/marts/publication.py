@@ -156,9 +156,14 @@ def prune(folder: Path, served: str, keep: int) -> None:
     """Remove the oldest builds beyond ``keep``, never the served one. Readers that have one open keep it."""
     files = sorted(folder.glob("warehouse-*.duckdb"), reverse=True)
     for path in [path for path in files if path.name != served][max(keep - 1, 0) :]:
-        path.unlink(missing_ok=True)
-        for kind in (".json", ".state"):
-            path.with_suffix(kind).unlink(missing_ok=True)
+        remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a build, by its DuckDB file."""
+    path.unlink(missing_ok=True)
+    for kind in (".json", ".state"):
+        path.with_suffix(kind).unlink(missing_ok=True)
 
 
 def _finish_state(state: Path, kept: set[str], files: dict[str, Any], config: dict[str, Any]) -> int | None:

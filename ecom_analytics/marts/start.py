@@ -68,7 +68,7 @@ def starting_point(settings: Settings, served: Build | None, snapshot: Any, held
 
     if served is None or served.info.get("fingerprint") != project.fingerprint(settings):
         return None
-    before = _staged_files(served, settings)
+    before = staged_files_of(served, settings)
     if before is None or _waste(served) > LARGEST_WASTE:
         return None
     events = set(before["events"])
@@ -111,7 +111,7 @@ def remembered(start: Start | None, database: Path, rows: Mapping[str, int]) -> 
     return {"started_from": None, "bytes_by_row": database.stat().st_size / max(sum(rows.values()), 1)}
 
 
-def _staged_files(build: Build, settings: Settings) -> dict[str, Any] | None:
+def staged_files_of(build: Build, settings: Settings) -> dict[str, Any] | None:
     """What :func:`staged_files` said when that build was made; None if its state is not there any more."""
     import duckdb
 
