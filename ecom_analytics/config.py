@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -23,6 +23,7 @@ from pydantic_settings import (
 
 from ecom_analytics.errors import ConfigError
 from ecom_analytics.rule_settings import RuleSettings, rules_of
+from ecom_analytics.threshold_settings import ThresholdSettings
 
 ENVIRONMENT_PREFIX = "ECOM_ANALYTICS_"
 CONFIG_FILE = "ecom.toml"
@@ -165,6 +166,16 @@ class Settings(BaseSettings):
     )
     retention_hours: int = Field(
         24, ge=0, description="Files that were replaced stay for so long, for whoever may be reading them."
+    )
+    hooks: tuple[str, ...] = Field((), description="Plug-ins that are told of failed runs and of what is below.")
+    webhook_url: SecretStr | None = Field(
+        None, description="Address that they are posted to as well, as JSON; Slack and others take it. A secret."
+    )
+    stale_hours: float | None = Field(
+        None, gt=0, description="Tell after a run if the newest event is older than this. Default: never."
+    )
+    thresholds: tuple[ThresholdSettings, ...] = Field(
+        (), description="Metrics of the last whole days that are told of if they are too low or too high."
     )
     memory_limit: str = Field("1500MB", description="Memory that DuckDB may use, such as 1500MB or 4GB.")
     threads: int = Field(
@@ -360,7 +371,7 @@ class Settings(BaseSettings):
         return int(share * records / (100 if self.max_rejected.endswith("%") else 1))
 
     def environment(self) -> dict[str, str]:
-        """The settings as environment variables, for a child process to make the same object of.
+        """The settings as environment variables, for a child process to make the same object of; without secrets.
 
         Examples
         --------
@@ -369,7 +380,7 @@ class Settings(BaseSettings):
         """
         import json
 
-        values = self.model_dump(mode="json", exclude_none=True)
+        values = self.model_dump(mode="json", exclude_none=True, exclude={"webhook_url"})
         return {
             ENVIRONMENT_PREFIX + key.upper(): value if isinstance(value, str) else json.dumps(value)
             for key, value in values.items()

@@ -16,8 +16,9 @@ from ecom_analytics.ingest import Ingestor
 from ecom_analytics.ingest.judge import with_mapping
 from ecom_analytics.maintenance import MaintenanceReport, is_due, maintain
 from ecom_analytics.marts import MartBuilder
+from ecom_analytics.notify import notices, send, telling_of_failure
 from ecom_analytics.progress import Watcher, ignore
-from ecom_analytics.reports import Anomaly, BuildReport, ExportReport, IngestReport, RunReport, StageReport
+from ecom_analytics.reports import Anomaly, BuildReport, ExportReport, IngestReport, Notice, RunReport, StageReport
 from ecom_analytics.staging import Stager
 from ecom_analytics.warehouse import Build, Warehouse
 
@@ -119,9 +120,10 @@ class Pipeline:
             if is_due(self.settings):
                 with recording.stage("maintain") as stage:
                     stage.report = maintain(self.settings, watch=self._watch, holder=builder)
+        told = self._tell(recording, built, unusual)
         changed = bool(staged.stage_id or built.built or (exported and exported.exported))
         seconds = time.perf_counter() - started
-        return RunReport(ingested, staged, built, exported, changed, seconds, recording.run_id, unusual)
+        return RunReport(ingested, staged, built, exported, changed, seconds, recording.run_id, unusual, told)
 
     def ingest(
         self,
@@ -157,6 +159,8 @@ class Pipeline:
                 stage.report = report = builder.build(force, full_refresh, select=select, exclude=exclude)
             if report.published:
                 recording.anomalies = self._anomalies(report)
+        if report.published:
+            self._tell(recording, report, recording.anomalies)
         return report
 
     def export(
@@ -212,8 +216,12 @@ class Pipeline:
             stage.report = report = stager.replay(rule=rule, source=source)
         return report
 
-    def _recording(self, name: str) -> Recording:
-        return Recording(self.settings, name, run_id=self._run_id)
+    @contextmanager
+    def _recording(self, name: str) -> Iterator[Recording]:
+        """A run that is kept in the history, and told of if it fails."""
+        recording = Recording(self.settings, name, run_id=self._run_id)
+        with telling_of_failure(self.settings, recording.run_id, name), recording:
+            yield recording
 
     @contextmanager
     def _only(self, name: str) -> Iterator[RecordedStage]:
@@ -223,6 +231,11 @@ class Pipeline:
 
     def _anomalies(self, built: BuildReport) -> tuple[Anomaly, ...]:
         return anomalies(self.settings, built.as_of, datetime.now(UTC))
+
+    def _tell(self, recording: Recording, built: BuildReport, unusual: tuple[Anomaly, ...]) -> tuple[Notice, ...]:
+        told = notices(self.settings, recording.run_id, built, unusual, datetime.now(UTC))
+        send(self.settings, told)
+        return told
 
     def _is_built(self) -> bool:
         try:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ecom_analytics.errors import PluginError
 
-KINDS = ("source_formats", "storages", "export_formats", "engines", "panels", "rules")
+KINDS = ("source_formats", "storages", "export_formats", "engines", "panels", "rules", "hooks")
 """The kinds of plug-in, each an entry-point group ``ecom_analytics.<kind>``."""
 
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     import pyarrow as pa
 
+    from ecom_analytics.reports import Notice
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -344,6 +346,18 @@ class Panel(Protocol):
 
     def query(self, marts: Any, filters: Any) -> dict[str, Any]:
         """The rows to show, in types that JSON knows."""
+
+
+@runtime_checkable
+class Hook(Protocol):
+    """Is told what somebody should know: a function, or an object that can be called.
+
+    A class may have a class method ``from_settings(settings)``, which makes it. What it raises is logged, and stops
+    nothing.
+    """
+
+    def __call__(self, notice: Notice) -> None:
+        """Tell someone."""
 
 
 @runtime_checkable

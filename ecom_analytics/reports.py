@@ -312,11 +312,37 @@ class Anomaly(Report):
 
 
 @dataclass(frozen=True, slots=True)
+class Notice(Report):
+    """Something that somebody should know.
+
+    Attributes
+    ----------
+    kind : str
+        ``run_failed``, ``stale_data``, ``threshold``, ``unusual`` or ``test_warned``.
+    message : str
+        One sentence, with the figures.
+    run_id : str
+    build_id : str or None
+        The served build; None of a run that failed.
+    at : datetime.datetime
+    facts : dict
+        The same as data.
+    """
+
+    kind: str
+    message: str
+    run_id: str
+    build_id: str | None
+    at: datetime
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class RunReport(Report):
     """What :meth:`ecom_analytics.Pipeline.run` did: the four stages' reports.
 
     ``changed`` is False if there was nothing new, so that no work was done. ``run_id`` is its id in the history;
-    ``anomalies`` are figures out of their usual range (:class:`ecom_analytics.history.Anomaly`).
+    ``anomalies`` are figures out of their usual range; ``notices`` all that hooks were told.
     """
 
     ingest: IngestReport | None
@@ -327,3 +353,4 @@ class RunReport(Report):
     seconds: float
     run_id: str = ""
     anomalies: tuple[Anomaly, ...] = ()
+    notices: tuple[Notice, ...] = ()

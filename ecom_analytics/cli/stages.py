@@ -203,6 +203,6 @@ def summary(report: RunReport) -> str:
     parts += [staged(report.stage), built(report.build)]
     if report.export:
         parts.append(exported(report.export))
-    parts += [f"Unusual: {anomaly.message}." for anomaly in report.anomalies]
+    parts += [f"Notice: {notice.message}." for notice in report.notices if notice.kind != "test_warned"]
     parts.append(f"Done in {report.seconds:.1f} s.")
     return "\n".join(parts)

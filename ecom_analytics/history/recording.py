@@ -9,10 +9,11 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import ecom_analytics
@@ -21,6 +22,7 @@ from ecom_analytics.history import tables
 from ecom_analytics.history.tables import FAILED, SUCCESS
 from ecom_analytics.logs import log
 from ecom_analytics.reports import Anomaly, BuildReport, ExportReport, IngestReport, Report, StageReport, plain
+from ecom_analytics.spans import span
 
 if TYPE_CHECKING:
     from ecom_analytics.config import Settings
@@ -89,12 +91,17 @@ class Recording:
         self.anomalies: tuple[Anomaly, ...] = ()
         self._started_at = datetime.now(UTC)
         self._began = time.perf_counter()
+        self._spans = ExitStack()
 
     def __enter__(self) -> Recording:
         log.info("run started", run_id=self.run_id, run=self.name)
+        self._spans.enter_context(span(f"ecom_analytics.{self.name}", run_id=self.run_id))
         return self
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._spans.__exit__(kind, error, trace)
         seconds = time.perf_counter() - self._began
         if error is None:
             log.info("run ended", run_id=self.run_id, run=self.name, seconds=round(seconds, 3))
@@ -109,7 +116,8 @@ class Recording:
         self.stages.append(stage)
         began = time.perf_counter()
         try:
-            yield stage
+            with span(f"ecom_analytics.{self.name}.{name}", run_id=self.run_id):
+                yield stage
         except BaseException as error:
             stage.status, stage.error = FAILED, error
             raise
