@@ -345,6 +345,17 @@ class Settings(BaseSettings):
         return _bytes(self.cache_limit)
 
     @property
+    def memory_bytes(self) -> int:
+        """The memory that DuckDB may use in bytes.
+
+        Examples
+        --------
+        >>> Settings(memory_limit="4GB").memory_bytes
+        4000000000
+        """
+        return _bytes(self.memory_limit)
+
+    @property
     def keep_builds_bytes(self) -> int:
         """The size of all kept builds together in bytes.
 

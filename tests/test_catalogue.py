@@ -144,7 +144,7 @@ def test_properties_that_come_late_change_earlier_lines_as_if_they_had_been_ther
     Ingestor(at_once).ingest(*reversed(files.values()))
     Stager(at_once).stage()
     MartBuilder(at_once).build()
-    for name in Warehouse(late).public_marts():
+    for name in set(Warehouse(late).public_marts()) - {"runs", "checks"}:
         assert mart(late, name) == mart(at_once, name)
 
 

@@ -31,6 +31,7 @@ COMMANDS = (
     "trace",
     "diagnose",
     "maintain",
+    "doctor",
     "generate",
     "plugins",
 )

@@ -14,13 +14,17 @@ import pytest
 
 from ecom_analytics import Pipeline, Settings, Warehouse
 from ecom_analytics.generate import generate
+from ecom_analytics.testing.hooks import HookContract
 from ecom_analytics.testing.rules import EventRuleContract
 from ecom_analytics.testing.source_formats import SourceFormatContract
 
 pytest_plugins = ["s3_server"]
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-TESTED = {"custom_stage", "embed_in_flask", "export_to_s3", "own_format", "own_rule", "quickstart", "upload_to_s3"}
+TESTED = {
+    *("custom_stage", "embed_in_flask", "export_to_s3", "own_format", "own_hook", "own_rule", "quickstart"),
+    "upload_to_s3",
+}
 
 
 def run(name: str, *arguments: str, **environment: str) -> str:
@@ -178,3 +182,55 @@ def test_embed_in_flask_serves_the_dashboard_under_a_prefix_to_staff_only(shop):
         assert client.get(asset, auth=("any", "secret")).status_code == 200
     meta = client.get("/analytics/api/v1/meta", auth=("any", "secret")).json
     assert meta["meta"]["build_id"] == Warehouse(Settings(home=shop / "home")).current().build_id
+
+
+class TestOwnHook(HookContract):
+    """The example's hook keeps the contract of all hooks."""
+
+    @pytest.fixture
+    def hook(self, tmp_path):
+        return imported("own_hook").Journal(tmp_path / "journal.txt")
+
+    def test_it_writes_a_line_a_notice(self, hook, shop):
+        settings = {"ECOM_ANALYTICS_HOME": str(shop / "home"), "ECOM_ANALYTICS_STALE_HOURS": "1"}
+        assert run("own_hook", **settings) == "1 notices\n"
+        assert "stale_data: the newest event" in (shop / "home" / "journal.txt").read_text()
+
+
+class TestNightly:
+    """The script for cron: what it prints, and its exit codes."""
+
+    @staticmethod
+    def call(folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = {**os.environ, "PATH": path, "ECOM_ANALYTICS_HOME": str(folder / "home"), **more}
+        command = [str(EXAMPLES / "schedulers" / "nightly.sh"), str(folder / "drops")]
+        return subprocess.run(command, env=environment, text=True, capture_output=True, timeout=300, check=False)
+
+    def test_a_good_night_and_one_without_news(self, tmp_path):
+        (tmp_path / "drops").mkdir()
+        generate(tmp_path / "drops" / "events.csv", like="shop", events=500, days=2)
+        for changed in (True, False):
+            done = self.call(tmp_path)
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert json.loads(done.stdout.splitlines()[-1])["changed"] == changed
+
+    def test_bad_nights(self, tmp_path):
+        from ecom_analytics import MartBuilder
+
+        done = self.call(tmp_path)
+        assert (done.returncode, done.stdout.splitlines()[-1]) == (
+            1,
+            "nightly: failed with exit code 1; see: ecom-analytics runs show",
+        )
+        (tmp_path / "drops").mkdir()
+        (tmp_path / "drops" / "events.csv").write_text(
+            "timestamp,visitorid,event,itemid,transactionid\nnever,1,view,1,\n"
+        )
+        done = self.call(tmp_path, ECOM_ANALYTICS_MAX_REJECTED="0")
+        assert done.returncode == 3
+        assert "the data failed" in done.stdout
+        with MartBuilder(Settings(home=tmp_path / "home")).lock():
+            done = self.call(tmp_path)
+        assert done.returncode == 0
+        assert "another run is under way" in done.stdout

@@ -48,6 +48,7 @@ COMMANDS = [
     "build",
     "demo",
     "diagnose",
+    "doctor",
     "export",
     "forget",
     "generate",

@@ -14,6 +14,7 @@ _COMMANDS = {
     "build": "stages",
     "demo": "demo",
     "diagnose": "diagnose",
+    "doctor": "operate",
     "export": "stages",
     "forget": "forget",
     "generate": "generate",
@@ -33,7 +34,19 @@ _COMMANDS = {
 
 _ORDER = (
     *("demo", "plan", "run", "ingest", "stage", "build", "export", "serve"),
-    *("status", "runs", "rollback", "rejected", "trace", "diagnose", "forget", "maintain", "generate", "plugins"),
+    *(
+        "status",
+        "runs",
+        "rollback",
+        "rejected",
+        "trace",
+        "diagnose",
+        "forget",
+        "maintain",
+        "doctor",
+        "generate",
+        "plugins",
+    ),
 )
 
 
@@ -57,6 +70,7 @@ class _Commands(click.Group):
         "diagnose": "Show what is wrong in the data, by cause, with files and lines.",
         "forget": "Erase visitors from raw files, tables, builds and exports.",
         "maintain": "Delete what nobody needs any more; make few files of many.",
+        "doctor": "Check all that a run needs, and say what to do.",
         "generate": "Make a clickstream of any size, with known faults if you like.",
         "plugins": "List the installed plug-ins.",
     }

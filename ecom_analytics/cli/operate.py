@@ -1,4 +1,4 @@
-"""Commands of whoever runs it every night: plan, status, runs, rollback, maintain."""
+"""Commands of whoever runs it every night: plan, status, runs, rollback, maintain, doctor."""
 
 from __future__ import annotations
 
@@ -106,6 +106,26 @@ def maintain(settings: Settings, output: Output) -> None:
         f"Deleted {number(report.files_deleted)} replaced files, {number(len(report.builds_deleted))} builds and "
         f"{number(report.exports_deleted)} files of old exports.{size}",
     )
+
+
+@click.command()
+@with_settings(*BUILD, "mapping")
+@click.pass_context
+def doctor(ctx: click.Context, settings: Settings, output: Output) -> None:
+    """Check versions, settings, credentials, lake, warehouse, disk and clock, and say what to do.
+
+    Exit code 1 if something would make a run fail.
+    """
+    from ecom_analytics.doctor import examine
+
+    found = examine(settings)
+    lines = []
+    for one in found.examined:
+        lines.append(f"{one.status:<5} {one.name:<13} {one.message}")
+        lines += [f"{'':<19} {one.hint}"] * bool(one.hint)
+    output.report("doctor", found.to_dict(), "\n".join(lines))
+    if not found.healthy:
+        ctx.exit(1)
 
 
 def _planned(found: PlanReport) -> Iterator[str]:

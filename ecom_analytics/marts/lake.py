@@ -6,6 +6,7 @@ The views are DuckDB's; on another engine other staging models take their place.
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,7 @@ class Staged:
 
 _given: Staged | None = None
 _copies: tempfile.TemporaryDirectory[str] | None = None
+_copying = threading.Lock()
 
 
 def give(staged_files: Staged | None) -> None:
@@ -167,10 +169,12 @@ def history_files() -> dict[str, str]:
     from ecom_analytics.config import Settings
     from ecom_analytics.history import History
 
-    if _copies is None:
-        _copies = tempfile.TemporaryDirectory(prefix="ecom-analytics-")
-        History(Settings()).write_parquet(Path(_copies.name))
-    return {name: str(Path(_copies.name, f"{name}.parquet")) for name in HISTORY}
+    with _copying:  # the models that read them run at the same time
+        if _copies is None:
+            folder = tempfile.TemporaryDirectory(prefix="ecom-analytics-")
+            History(Settings()).write_parquet(Path(folder.name))
+            _copies = folder
+        return {name: str(Path(_copies.name, f"{name}.parquet")) for name in HISTORY}
 
 
 def batches_query(batches: Sequence[tuple[str, str]]) -> str:

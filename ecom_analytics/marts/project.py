@@ -33,6 +33,23 @@ def folder() -> Path:
     return installed if installed.is_dir() else package.parent / "dbt_models"
 
 
+def public_marts() -> dict[str, str]:
+    """The marts that every build publishes, and what each is; sorted by name, without a build and without dbt.
+
+    Examples
+    --------
+    >>> list(public_marts())[:3]
+    ['affinity', 'attribution', 'bots']
+    """
+    import yaml
+
+    found = {}
+    for path in (folder() / "models" / "marts").glob("*.yml"):
+        for model in yaml.safe_load(path.read_text(encoding="utf-8")).get("models", ()):
+            found[model["name"]] = " ".join(model["description"].split())
+    return dict(sorted(found.items()))
+
+
 @cache
 def digest() -> str:
     """SHA-256 of the project's files and of the versions that a parse of them depends on."""

@@ -7,5 +7,5 @@ from contextlib import suppress
 with suppress(ImportError):
     import pytest
 
-    for _kind in ("storages", "source_formats", "export_formats", "engines", "panels", "rules"):
+    for _kind in ("storages", "source_formats", "export_formats", "engines", "panels", "rules", "hooks"):
         pytest.register_assert_rewrite(f"{__name__}.{_kind}")

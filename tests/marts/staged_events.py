@@ -79,5 +79,5 @@ def write(folder: Path, rows: Sequence[Event], version: int = 1, names: dict[str
         write_deltalake(path, table, partition_by=["event_date"])
         files = sorted(uri.removeprefix("file://") for uri in DeltaTable(path).file_uris())
     named = {row["batch_id"]: "events.csv" for row in rows} | (names or {})
-    batches = pa.table({"batch_id": list(named), "name": list(named.values())})
+    batches = pa.table({"batch_id": list(named), "name": list(named.values()), "staged_at": [START] * len(named)})
     return Snapshot(version, files, batches, Account(records=len(rows), staged=len(rows)))

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import staged_events
-from staged_events import Event, complete, event
+from staged_events import START, Event, complete, event
 
 import ecom_analytics.staging
 from ecom_analytics import Eraser, Ingestor, MartBuilder, Settings, Stager, Warehouse
@@ -116,7 +116,8 @@ class Lake:
             pq.write_table(table, path)
             files.append(str(path))
         batches = sorted({row["batch_id"] for row in self.present})
-        names = pa.table({"batch_id": batches, "name": [f"{batch[:6]}.csv" for batch in batches]})
+        named = {"name": [f"{batch[:6]}.csv" for batch in batches], "staged_at": [START] * len(batches)}
+        names = pa.table({"batch_id": batches, **named})
         return staged_events.Snapshot(self.version, files, names, staged_events.Account(), self.catalogue())
 
     def catalogue(self) -> dict[str, list[str]]:

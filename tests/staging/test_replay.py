@@ -97,10 +97,15 @@ def test_a_correction_that_does_not_fit_changes_nothing(tmp_path: Path) -> None:
     settings = home(tmp_path / "a")
     Ingestor(Settings(home=settings.home, mapping=tmp_path / "right.toml")).ingest(german(tmp_path, "view"))
     Stager(settings).stage()
-    before = {path: path.read_bytes() for path in Path(settings.lake).rglob("*.json")}
+    before = {
+        path: path.read_bytes() for part in ("raw", "staged") for path in Path(settings.lake, part).rglob("*.json")
+    }
     with pytest.raises(InputError, match="nobody"):
         Pipeline(Settings(home=settings.home, mapping=tmp_path / "absurd.toml")).replay()
-    assert {path: path.read_bytes() for path in Path(settings.lake).rglob("*.json")} == before
+    after = {
+        path: path.read_bytes() for part in ("raw", "staged") for path in Path(settings.lake, part).rglob("*.json")
+    }
+    assert after == before
 
 
 def test_replay_of_one_rule_or_source_leaves_the_others(settings: Settings, tmp_path: Path) -> None:
