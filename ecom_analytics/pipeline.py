@@ -9,11 +9,12 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from ecom_analytics.config import Settings
-from ecom_analytics.errors import NotBuiltError
+from ecom_analytics.errors import EcomError, NotBuiltError
 from ecom_analytics.export import Exporter
 from ecom_analytics.history import RecordedStage, Recording, anomalies
 from ecom_analytics.ingest import Ingestor
 from ecom_analytics.ingest.judge import with_mapping
+from ecom_analytics.logs import log
 from ecom_analytics.maintenance import MaintenanceReport, is_due, maintain
 from ecom_analytics.marts import MartBuilder
 from ecom_analytics.notify import notices, send, telling_of_failure
@@ -21,6 +22,9 @@ from ecom_analytics.progress import Watcher, ignore
 from ecom_analytics.reports import Anomaly, BuildReport, ExportReport, IngestReport, Notice, RunReport, StageReport
 from ecom_analytics.staging import Stager
 from ecom_analytics.warehouse import Build, Warehouse
+
+RUNNING = ".running.json"
+"""Name of the file in the warehouse that says which run holds it."""
 
 _HOW_TO_READ = ("source_format", "mapping", "encoding", "delimiter", "header")
 
@@ -93,7 +97,7 @@ class Pipeline:
         started = time.perf_counter()
         builder = MartBuilder(self.settings, watch=self._watch)
         again = full_refresh or since is not None or until is not None
-        with builder.lock(), builder, self._recording("run") as recording:
+        with builder.lock(), builder, self._recording("run", alone=True) as recording:
             if again or not self._is_built():
                 builder.warm_up()
             ingested = None
@@ -118,8 +122,7 @@ class Pipeline:
                     stage.report = exported = exporter.export(export if isinstance(export, str) else None)
             recording.anomalies = unusual = self._anomalies(built)
             if is_due(self.settings):
-                with recording.stage("maintain") as stage:
-                    stage.report = maintain(self.settings, watch=self._watch, holder=builder)
+                self._tidy(recording, builder)
         told = self._tell(recording, built, unusual)
         changed = bool(staged.stage_id or built.built or (exported and exported.exported))
         seconds = time.perf_counter() - started
@@ -154,7 +157,7 @@ class Pipeline:
     ) -> BuildReport:
         """As :meth:`ecom_analytics.MartBuilder.build`, kept in the history; with what is unusual about it."""
         builder = MartBuilder(self.settings, watch=self._watch)
-        with builder.lock(), builder, self._recording("build") as recording:
+        with builder.lock(), builder, self._recording("build", alone=True) as recording:
             with recording.stage("build") as stage:
                 stage.report = report = builder.build(force, full_refresh, select=select, exclude=exclude)
             if report.published:
@@ -217,9 +220,10 @@ class Pipeline:
         return report
 
     @contextmanager
-    def _recording(self, name: str) -> Iterator[Recording]:
-        """A run that is kept in the history, and told of if it fails."""
-        recording = Recording(self.settings, name, run_id=self._run_id)
+    def _recording(self, name: str, *, alone: bool = False) -> Iterator[Recording]:
+        """A run that is kept in the history, and told of if it fails; ``alone`` if it holds the warehouse."""
+        marker = self.settings.warehouse / RUNNING if alone else None
+        recording = Recording(self.settings, name, run_id=self._run_id, marker=marker)
         with telling_of_failure(self.settings, recording.run_id, name), recording:
             yield recording
 
@@ -229,8 +233,20 @@ class Pipeline:
         with self._recording(name) as recording, recording.stage(name) as stage:
             yield stage
 
+    def _tidy(self, recording: Recording, builder: MartBuilder) -> None:
+        """Housekeeping after a run. What is published is published: it is no reason to fail."""
+        try:
+            with recording.stage("maintain") as stage:
+                stage.report = maintain(self.settings, watch=self._watch, holder=builder)
+        except EcomError as error:
+            log.warning("housekeeping failed", run_id=recording.run_id, error=error.message)
+
     def _anomalies(self, built: BuildReport) -> tuple[Anomaly, ...]:
-        return anomalies(self.settings, built.as_of, datetime.now(UTC))
+        try:
+            return anomalies(self.settings, built.as_of, datetime.now(UTC))
+        except EcomError as error:
+            log.warning("what is usual is not known", error=error.message)
+            return ()
 
     def _tell(self, recording: Recording, built: BuildReport, unusual: tuple[Anomaly, ...]) -> tuple[Notice, ...]:
         told = notices(self.settings, recording.run_id, built, unusual, datetime.now(UTC))

@@ -157,6 +157,40 @@ def test_a_history_that_cannot_be_written_stops_nothing(
     assert "the run is not in the history" in caplog.text
 
 
+def test_a_damaged_history_stops_no_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    settings = Settings(home=tmp_path / "home")
+    file = tmp_path / "a.csv"
+    file.write_text(lines(range(1)))
+    Pipeline(settings).ingest(file)
+    for log in Path(settings.lake, "ops").rglob("*.json"):
+        log.write_text("{")
+    report = Pipeline(settings).run(export=False)
+    assert report.build.built
+    assert Warehouse(settings).sql("SELECT count(*) AS runs FROM runs").to_pylist() == [{"runs": 0}]
+    for words in ("the marts runs and checks are empty", "housekeeping failed", "the run is not in the history"):
+        assert words in caplog.text
+
+
+def test_a_killed_run_is_recorded_by_the_next_one(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home")
+    file = tmp_path / "a.csv"
+    file.write_text(lines(range(1)))
+    code = (
+        "import os, signal\nfrom ecom_analytics import Pipeline, Settings, Stager\n"
+        "Stager.stage = lambda self: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"Pipeline(Settings(home={str(settings.home)!r}), run_id='doomed').run({str(file)!r})"
+    )
+    killed = subprocess.run([sys.executable, "-c", code], check=False, timeout=120)
+    assert killed.returncode == -9
+    assert History(settings).runs() == []
+    Pipeline(settings).run(export=False)
+    _, doomed = History(settings).runs()
+    assert (doomed.run_id, doomed.name, doomed.status) == ("doomed", "run", "failed")
+    assert doomed.message == recording.KILLED
+    Pipeline(settings).run(export=False)
+    assert len(History(settings).runs()) == 3
+
+
 def test_many_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     failures: list[EcomError] = []

@@ -9,10 +9,11 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,9 @@ from ecom_analytics.spans import span
 
 if TYPE_CHECKING:
     from ecom_analytics.config import Settings
+
+KILLED = "it did not come to its end: it was killed, or the machine stopped"
+"""What the history says of a run that left nothing but its marker."""
 
 _PACKAGES = ("duckdb", "dbt-core", "dbt-duckdb", "deltalake", "ibis-framework", "pandera", "pyarrow")
 _COUNTS = {
@@ -73,6 +77,9 @@ class Recording:
         What runs: ``run``, ``build`` and so on.
     run_id : str, optional
         Default: a new one, which sorts by time.
+    marker : pathlib.Path, optional
+        A file that is there while the run is under way. If it is there before, that run was killed, and is recorded.
+        Only for runs of which there is one at a time.
 
     Examples
     --------
@@ -83,7 +90,7 @@ class Recording:
                 stage.report = Stager(settings).stage()
     """
 
-    def __init__(self, settings: Settings, name: str, *, run_id: str | None = None) -> None:
+    def __init__(self, settings: Settings, name: str, *, run_id: str | None = None, marker: Path | None = None) -> None:
         self.settings = settings
         self.name = name
         self.run_id = run_id or new_run_id()
@@ -92,9 +99,14 @@ class Recording:
         self._started_at = datetime.now(UTC)
         self._began = time.perf_counter()
         self._spans = ExitStack()
+        self._marker = marker
 
     def __enter__(self) -> Recording:
         log.info("run started", run_id=self.run_id, run=self.name)
+        if self._marker is not None:
+            self._record_a_killed_one(self._marker)
+            told = {"run_id": self.run_id, "name": self.name, "started_at": self._started_at.isoformat()}
+            self._marker.write_text(json.dumps(told), encoding="utf-8")
         self._spans.enter_context(span(f"ecom_analytics.{self.name}", run_id=self.run_id))
         return self
 
@@ -108,6 +120,8 @@ class Recording:
         else:
             log.error("run failed", run_id=self.run_id, run=self.name, seconds=round(seconds, 3), **described(error))
         self.write(FAILED if error is not None else SUCCESS, seconds, error)
+        if self._marker is not None:
+            self._marker.unlink(missing_ok=True)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[RecordedStage]:
@@ -139,6 +153,22 @@ class Recording:
             tables.append(self.settings, "runs", self._rows(status, seconds, error))
         except EcomError as problem:
             log.warning("the run is not in the history", run_id=self.run_id, error=problem.message)
+
+    def _record_a_killed_one(self, marker: Path) -> None:
+        """Write what is known of the run that left the marker."""
+        try:
+            found = json.loads(marker.read_text(encoding="utf-8"))
+            started_at = datetime.fromisoformat(found["started_at"])
+            killed = {"run_id": found["run_id"], "name": found["name"], "started_at": started_at}
+        except FileNotFoundError:
+            return
+        except (ValueError, KeyError, TypeError):  # it was killed while it wrote that
+            return
+        log.warning("a run was killed", run_id=killed["run_id"])
+        row = {**killed, "kind": "run", "status": FAILED, "message": KILLED, "seconds": 0.0, "peak_memory_bytes": 0}
+        known = {"package_version": ecom_analytics.__version__, "versions": "{}", "settings_hash": ""}
+        with suppress(EcomError):
+            tables.append(self.settings, "runs", [{**row, **known}])
 
     def _rows(self, status: str, seconds: float, error: BaseException | None) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []

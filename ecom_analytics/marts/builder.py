@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ecom_analytics.config import Settings
 from ecom_analytics.disk import is_full, told_when_full
-from ecom_analytics.errors import BuildError, BusyError, NotBuiltError
+from ecom_analytics.errors import BuildError, BusyError, LakeError, NotBuiltError
 from ecom_analytics.history import History
+from ecom_analytics.logs import log
 from ecom_analytics.marts import description, evidence, failures, lake, project, publication, results, start, trial
 from ecom_analytics.progress import Progress, Watcher, ignore
 from ecom_analytics.reports import BuildReport, CheckResult
@@ -259,9 +260,17 @@ class MartBuilder:
             "catalogue": files,
             "batches": lake.batch_names(snapshot.batches),
             "vars": project.variables(self.settings),
-            "history": {name: str(path) for name, path in History(self.settings).write_parquet(self._side).items()},
+            "history": self._history(),
         }
         return self._dbt, manifest, word
+
+    def _history(self) -> dict[str, str]:
+        """The tables of the history as files. Marts without it are better than none."""
+        try:
+            return {name: str(path) for name, path in History(self.settings).write_parquet(self._side).items()}
+        except LakeError as error:
+            log.warning("the marts runs and checks are empty", error=error.message)
+            return {}
 
     @property
     def _side(self) -> Path:
