@@ -21,6 +21,7 @@ from ecom_analytics.notify import notices, send, telling_of_failure
 from ecom_analytics.progress import Watcher, ignore
 from ecom_analytics.reports import Anomaly, BuildReport, ExportReport, IngestReport, Notice, RunReport, StageReport
 from ecom_analytics.staging import Stager
+from ecom_analytics.verification import VerifyReport, verify
 from ecom_analytics.warehouse import Build, Warehouse
 
 RUNNING = ".running.json"
@@ -182,6 +183,12 @@ class Pipeline:
         builder = MartBuilder(self.settings, watch=self._watch)
         with builder.lock(), self._recording("rollback") as recording, recording.stage("rollback"):
             return builder.rollback(build_id)
+
+    def verify(self) -> VerifyReport:
+        """As :func:`ecom_analytics.verification.verify`, kept in the history."""
+        with self._only("verify") as stage:
+            stage.report = report = verify(self.settings, watch=self._watch)
+        return report
 
     def maintain(self) -> MaintenanceReport:
         """As :func:`ecom_analytics.maintenance.maintain`, kept in the history."""

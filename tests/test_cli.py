@@ -30,6 +30,7 @@ COMMANDS = (
     "rejected",
     "trace",
     "diagnose",
+    "verify",
     "maintain",
     "doctor",
     "generate",

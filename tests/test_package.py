@@ -64,6 +64,7 @@ COMMANDS = [
     "stage",
     "status",
     "trace",
+    "verify",
 ]
 
 

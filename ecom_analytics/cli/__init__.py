@@ -30,6 +30,7 @@ _COMMANDS = {
     "stage": "stages",
     "status": "operate",
     "trace": "trace",
+    "verify": "operate",
 }
 
 _ORDER = (
@@ -41,6 +42,7 @@ _ORDER = (
         "rejected",
         "trace",
         "diagnose",
+        "verify",
         "forget",
         "maintain",
         "doctor",
@@ -67,6 +69,7 @@ class _Commands(click.Group):
         "rollback": "Serve an older build again.",
         "rejected": "Show rejected records with file, line, rule and raw text.",
         "trace": "Show where an event was read, or what became of a line.",
+        "verify": "Compare all tables with what making them anew gives.",
         "diagnose": "Show what is wrong in the data, by cause, with files and lines.",
         "forget": "Erase visitors from raw files, tables, builds and exports.",
         "maintain": "Delete what nobody needs any more; make few files of many.",

@@ -1,4 +1,4 @@
-"""Commands of whoever runs it every night: plan, status, runs, rollback, maintain, doctor."""
+"""Commands of whoever runs it every night: plan, status, runs, rollback, maintain, verify, doctor."""
 
 from __future__ import annotations
 
@@ -106,6 +106,28 @@ def maintain(settings: Settings, output: Output) -> None:
         f"Deleted {number(report.files_deleted)} replaced files, {number(len(report.builds_deleted))} builds and "
         f"{number(report.exports_deleted)} files of old exports.{size}",
     )
+
+
+@click.command()
+@with_settings(*BUILD)
+@click.pass_context
+def verify(ctx: click.Context, settings: Settings, output: Output) -> None:
+    """Make all anew from the raw files, aside, and compare every table with what is there, row by row.
+
+    Nothing is changed. Exit code 3 if a table differs.
+    """
+    from ecom_analytics import Pipeline
+
+    with output.watching() as watch:
+        report = Pipeline(settings, watch=watch).verify()
+    lines = []
+    for one in report.tables:
+        told = "equal" if one.is_equal else f"{number(one.missing)} missing, {number(one.unexpected)} unexpected"
+        lines.append(f"{one.name:<26} {number(one.rows):>12} rows  {told}")
+        lines += [f"    {example}" for example in one.examples]
+    output.report("verify", report.to_dict(), "\n".join(lines))
+    if not report.equal:
+        ctx.exit(3)
 
 
 @click.command()
