@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 PARSED = "partial_parse.msgpack"
 MANIFEST = "manifest.json"
-KEPT_VERSIONS = 5
+KEPT_PROJECTS = 8
+"""Parsed projects that are kept: of versions of ours, and of folders of users' own models."""
 
 
 class _Parent:
@@ -145,6 +146,7 @@ class _Dbt:
         if self.manifest_json.exists():
             with suppress(Exception):  # a damaged file: parse again
                 manifest = Manifest.from_msgpack((self._cache / PARSED).read_bytes())
+                os.utime(self._cache)  # so that it is not among the oldest
                 self._place_seeds(manifest)
                 manifest.build_flat_graph()  # for `graph` in macros; dbt does it only where it parses
                 # What dbt sets up once a process is set up while the parent still does other things.
@@ -159,6 +161,7 @@ class _Dbt:
             MANIFEST,
         ):  # the manifest last: it says that both are there
             self._keep(self._folder / "target" / name, self._cache / name)
+        self._forget_others()
         return result.result
 
     def _place_seeds(self, manifest: Any) -> None:
@@ -237,11 +240,11 @@ class _Dbt:
         return ["--indirect-selection", "empty", "--select", *choice.selectors(manifest)]
 
     def _forget_others(self) -> None:
-        """Keep the parsed projects of the last few versions only."""
-        if self._cache.parent != self._folder:
+        """Keep the projects that were used last only."""
+        if self._folder not in self._cache.parents:
             with suppress(OSError):
-                versions = sorted(self._cache.parent.iterdir(), key=lambda path: path.stat().st_mtime)
-                for old in versions[:-KEPT_VERSIONS]:
+                projects = sorted(self._cache.parent.iterdir(), key=lambda path: path.stat().st_mtime)
+                for old in projects[:-KEPT_PROJECTS]:
                     shutil.rmtree(old, ignore_errors=True)
 
     @staticmethod

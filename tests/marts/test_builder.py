@@ -388,3 +388,18 @@ def _wait_until_gone(pid: int) -> None:
             return
         time.sleep(0.1)
     raise AssertionError(f"process {pid} is still there")
+
+
+def test_parsed_projects_that_were_used_last_are_kept(tmp_path: Path) -> None:
+    from ecom_analytics.marts import worker
+
+    for number in range(worker.KEPT_PROJECTS + 3):
+        folder = tmp_path / "cache" / f"{number:02}"
+        folder.mkdir(parents=True)
+        (folder / worker.PARSED).touch()
+        os.utime(folder, (number, number))
+    dbt = worker._Dbt.__new__(worker._Dbt)
+    dbt._folder, dbt._cache = tmp_path / "building", tmp_path / "cache" / "10"
+    dbt._forget_others()
+    kept = sorted(int(path.name) for path in (tmp_path / "cache").iterdir())
+    assert kept == list(range(3, worker.KEPT_PROJECTS + 3))
