@@ -26,6 +26,7 @@ from ecom_analytics.protocols import (
     Engine,
     EventRule,
     ExportFormat,
+    Hook,
     Panel,
     ProductFormat,
     SourceFormat,
@@ -169,6 +170,7 @@ class TestPlugins:
             "engines": (Engine, lambda kind: kind(settings, tmp_path)),
             "panels": (Panel, lambda kind: kind()),
             "rules": (EventRule, lambda kind: kind()),
+            "hooks": (Hook, lambda kind: kind("http://localhost/")),
         }
 
     @pytest.mark.parametrize("kind", plugins.KINDS)

@@ -39,6 +39,8 @@ class Webhook:
         It is no address of the web.
     """
 
+    name = "webhook"
+
     def __init__(self, url: str, *, backoff: float = 0.5) -> None:
         from urllib3 import PoolManager, Retry
         from urllib3.util import parse_url

@@ -19,7 +19,7 @@ pytest_plugins = ["s3_server"]
 
 pytestmark = pytest.mark.long
 
-POINTS = {"folder": 66, "s3": 34}
+POINTS = {"folder": 66, "s3": 20}
 """The more where it costs less."""
 SEED = 20261123
 
