@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -213,10 +213,10 @@ def _age(hours: float | None) -> str:
     return f"{hours or 0:,.0f} hours" if (hours or 0) < 72 else f"{(hours or 0) / 24:,.0f} days"
 
 
-def _batches(batches: dict[str, object]) -> str:
-    last = batches.get("last")
-    named = ", ".join(one["name"] for one in last[:3]) if isinstance(last, list) else ""
-    return f"{batches.get('count', 0)} files, the last ones {named}" if named else "no file"
+def _batches(batches: dict[str, Any]) -> str:
+    named = ", ".join(one["name"] for one in batches.get("last", ())[:3])
+    count = batches.get("count", 0)
+    return named or "no file" if count < 2 else f"{number(count)} files, the last ones {named}"
 
 
 def _listed(found: list[Run]) -> str:
