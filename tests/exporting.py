@@ -16,10 +16,9 @@ import json
 import os
 import select
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
@@ -115,29 +114,6 @@ def read(settings: Any) -> tuple[int, int] | None:
     with contextlib.suppress(FileNotFoundError), storage.open("latest.json") as stream:
         assert storage.exists(json.loads(stream.read())["manifest"])
     return manifest.number, number
-
-
-@contextlib.contextmanager
-def warm_process() -> Iterator[Callable[..., int | None]]:
-    """A function that runs exports in other processes."""
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-
-        def run(settings: Any, **how: Any) -> int | None:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            process.stdin.write(json.dumps({"settings": settings.environment(), **how}) + "\n")
-            process.stdin.flush()
-            answer: int | None = json.loads(process.stdout.readline())
-            return answer
-
-        yield run
-        process.stdin.close()
-        process.wait()
 
 
 def warm_up() -> None:

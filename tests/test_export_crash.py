@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import exporting
 import pytest
-from exporting import publish_numbered, read, warm_process
+from exporting import publish_numbered, read
+from warm_process import warm_process
 
 from ecom_analytics import Exporter, Settings
 
@@ -46,7 +47,7 @@ def kill_and_go_on(model: Settings, new: Callable[[int], Settings], points: int)
         Exporter(model.model_copy(update={"export_grace_minutes": 60})).export()
     publish_numbered(model, 3)
     killed = 0
-    with warm_process() as run:
+    with warm_process(exporting.__file__) as run:
         calls = run(new(-1), call=0) or 0
         for point in range(points):
             how: dict[str, Any] = {"seconds": chance.uniform(0.02, 0.3)}

@@ -7,39 +7,14 @@ Run as a program it reads one JSON object a line: ``settings``, ``replay`` (to r
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import select
 import signal
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
-
-
-@contextlib.contextmanager
-def warm_process() -> Iterator[Callable[..., int | None]]:
-    """A function that runs a stage to its death."""
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-
-        def run(settings: Any, **how: Any) -> int | None:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            process.stdin.write(json.dumps({"settings": settings.environment(), **how}) + "\n")
-            process.stdin.flush()
-            answer: int | None = json.loads(process.stdout.readline())
-            return answer
-
-        yield run
-        process.stdin.close()
-        process.wait()
 
 
 def warm_up() -> None:

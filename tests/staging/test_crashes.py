@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import crashes
 import pytest
-from crashes import warm_process
 from staged_rows import ingest, left_of_the_dead, staged_rows
+from warm_process import warm_process
 
 from ecom_analytics import Settings, Stager
 from ecom_analytics.staging import snapshot
@@ -104,7 +105,7 @@ def kill_and_go_on(lakes: Lakes, points: int) -> None:
     """Stage to the death, stage again, and compare with what was never killed; at each of the points."""
     chance = random.Random(SEED)
     killed = 0
-    with warm_process() as run:
+    with warm_process(crashes.__file__) as run:
         calls = {kind: run(lakes.new(kind, f"{kind}-counted"), call=0, replay=kind == "again") for kind in lakes.models}
         for point in range(points):
             kind = chance.choice(sorted(lakes.models))
