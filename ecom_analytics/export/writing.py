@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-import secrets
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from datetime import UTC, datetime
 from pathlib import Path
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -20,6 +18,7 @@ from ecom_analytics.errors import ExportError
 from ecom_analytics.export.manifests import ExportedFile
 from ecom_analytics.export.parts import CutMart, Part
 from ecom_analytics.export_formats.copying import literal, quoted
+from ecom_analytics.ids import new_id
 from ecom_analytics.protocols import CopiedFormat, Copying, ExportFormat, Storage, TableFormat
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ class Run:
     """
 
     def __init__(self, storage: Storage, scratch: Path, threads: int) -> None:
-        self.run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        self.run_id = new_id()
         self.written: dict[Key, ExportedFile] = {}
         self._storage = storage
         self.scratch = scratch

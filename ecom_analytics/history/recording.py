@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import resource
-import secrets
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ import ecom_analytics
 from ecom_analytics.errors import EcomError
 from ecom_analytics.history import tables
 from ecom_analytics.history.tables import FAILED, SUCCESS
+from ecom_analytics.ids import new_id
 from ecom_analytics.logs import log
 from ecom_analytics.reports import Anomaly, BuildReport, ExportReport, IngestReport, Report, StageReport, plain
 from ecom_analytics.spans import span
@@ -54,12 +54,15 @@ class RecordedStage:
         ``success`` or ``failed``.
     report : Report or None
         What the stage returned; the one who runs it sets it.
+    build_id : str or None
+        The build that it served, of a stage without such a report.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.status = SUCCESS
         self.report: Report | None = None
+        self.build_id: str | None = None
         self.error: BaseException | None = None
         self.started_at = datetime.now(UTC)
         self.seconds = 0.0
@@ -93,7 +96,7 @@ class Recording:
     def __init__(self, settings: Settings, name: str, *, run_id: str | None = None, marker: Path | None = None) -> None:
         self.settings = settings
         self.name = name
-        self.run_id = run_id or new_run_id()
+        self.run_id = run_id or new_id()
         self.stages: list[RecordedStage] = []
         self.anomalies: tuple[Anomaly, ...] = ()
         self._started_at = datetime.now(UTC)
@@ -183,6 +186,7 @@ class Recording:
                     "seconds": stage.seconds,
                     "counts": json.dumps(told),
                     "message": message(stage.error),
+                    "build_id": stage.build_id,
                     **_figures(stage.report),
                 }
             )
@@ -220,11 +224,6 @@ class Recording:
             for anomaly in self.anomalies
         ]
         return [{"run_id": self.run_id, "checked_at": now, **check} for check in found]
-
-
-def new_run_id() -> str:
-    """An id that sorts by time: ``20261123T013000Z-1a2b3c``."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
 def counts(report: Report | None) -> dict[str, Any]:

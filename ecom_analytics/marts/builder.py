@@ -14,6 +14,7 @@ from ecom_analytics.config import Settings
 from ecom_analytics.disk import is_full, told_when_full
 from ecom_analytics.errors import BuildError, BusyError, LakeError, NotBuiltError
 from ecom_analytics.history import History
+from ecom_analytics.ids import new_id
 from ecom_analytics.logs import log
 from ecom_analytics.marts import description, evidence, failures, lake, project, publication, results, start, trial
 from ecom_analytics.progress import Progress, Watcher, ignore
@@ -281,7 +282,7 @@ class MartBuilder:
         from ecom_analytics.marts.child import DbtProcess
 
         publication.clear_leftovers(self._folder)
-        self._build_id = publication.new_build_id()
+        self._build_id = new_id()
         with _disk(self._folder):
             self._side.mkdir()
             self._dbt = DbtProcess(self.settings, self._side)

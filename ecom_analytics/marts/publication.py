@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -26,11 +25,6 @@ from ecom_analytics.warehouse import (
 BUILDING = "building-"
 ROLLED_BACK = "rolled-back.json"
 """Name of the file that says what was rolled back, until the next build is published."""
-
-
-def new_build_id() -> str:
-    """An id that sorts by time: ``20261123T013000Z-1a2b3c``."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
 def clear_leftovers(folder: Path) -> None:
