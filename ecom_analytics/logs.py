@@ -16,7 +16,7 @@ NAME = "ecom_analytics"
 
 
 def _as_extra(logger: Any, method: str, event: Any) -> Any:
-    """The event as the message, the facts as ``ecom`` of the record, and readable after the message."""
+    """The event as the message, the facts as ``facts`` of the record, and readable after the message."""
     facts = {key: value for key, value in event.items() if key != "event"}
     told = " ".join(f"{key}={value!r}" for key, value in facts.items())
     return {"msg": f"{event['event']} {told}".rstrip(), "extra": {"facts": facts, "event": event["event"]}}

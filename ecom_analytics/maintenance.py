@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from ecom_analytics.config import Settings
-from ecom_analytics.errors import BusyError, LakeError
+from ecom_analytics.errors import BusyError, LakeError, NotBuiltError
 from ecom_analytics.export import Exporter
 from ecom_analytics.history import tables as history
 from ecom_analytics.logs import log
@@ -25,7 +25,7 @@ from ecom_analytics.staging.places import Place, open_place
 from ecom_analytics.staging.state import load, open_tables
 from ecom_analytics.staging.sweep import sweep
 from ecom_analytics.storages import storage_options
-from ecom_analytics.warehouse import CURRENT, Build, Warehouse
+from ecom_analytics.warehouse import Build, Warehouse
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -125,7 +125,7 @@ def maintain(settings: Settings, *, watch: Watcher = ignore, holder: MartBuilder
         watch(Progress("maintain", "history"))
         more, compacted, logs = _history(settings)
         watch(Progress("maintain", "exports"))
-        exports = _exports(settings)
+        exports = len(Exporter(settings).collect())
         (settings.warehouse / DONE).touch()
         return MaintenanceReport(
             files_deleted=deleted + more,
@@ -141,27 +141,27 @@ def maintain(settings: Settings, *, watch: Watcher = ignore, holder: MartBuilder
 
 def _old_builds(settings: Settings) -> tuple[str, ...]:
     """Delete builds beyond the number, the age and the size that are kept; never the served one."""
-    kept = Warehouse(settings).builds()
-    with contextlib.suppress(FileNotFoundError):
-        served = (settings.warehouse / CURRENT).read_text(encoding="utf-8").strip()
-        others = [build for build in kept if build.path.name != served]
-        room = settings.keep_builds_bytes
-        room -= sum(_build_size(build) for build in kept if build.path.name == served)
-        oldest = datetime.now(UTC) - timedelta(days=settings.keep_builds_days or 0)
-        gone = []
-        for number, build in enumerate(others, 1):
-            room -= _build_size(build)
-            is_old = settings.keep_builds_days is not None and build.built_at < oldest
-            if number >= settings.keep_builds or is_old or room < 0:
-                gone.append(build)
-        for build in gone:
+    warehouse = Warehouse(settings)
+    try:
+        served = warehouse.current()
+    except NotBuiltError:
+        return ()
+    room = settings.keep_builds_bytes - _build_size(served)
+    limit = settings.keep_builds_days
+    oldest = None if limit is None else datetime.now(UTC) - timedelta(days=limit)
+    gone = []
+    others = [build for build in warehouse.builds() if build.build_id != served.build_id]
+    for number, build in enumerate(others, 1):
+        room -= _build_size(build)
+        if number >= settings.keep_builds or room < 0 or (oldest is not None and build.built_at < oldest):
             publication.remove(build.path)
-        return tuple(build.build_id for build in gone)
-    return ()
+            gone.append(build.build_id)
+    return tuple(gone)
 
 
 def _build_size(build: Build) -> int:
-    return build.path.stat().st_size + build.path.with_suffix(".state").stat().st_size
+    files = (build.path, build.path.with_suffix(".state"))
+    return sum(file.stat().st_size for file in files if file.exists())
 
 
 def _staged(settings: Settings) -> tuple[int, list[str]]:
@@ -213,7 +213,7 @@ def _history(settings: Settings) -> tuple[int, tuple[str, ...], list[str]]:
             if len(table.file_uris()) >= MANY_FILES:
                 table.optimize.compact()
                 compacted.append(f"ops/{name}")
-            old = table.vacuum(int(settings.retention_hours), dry_run=False, enforce_retention_duration=False)
+            old = table.vacuum(settings.retention_hours, dry_run=False, enforce_retention_duration=False)
             deleted += len(old)
             if _shorten(table):
                 checkpoints.append(f"ops/{name}")
@@ -228,7 +228,7 @@ def _history(settings: Settings) -> tuple[int, tuple[str, ...], list[str]]:
 
 def _removed(table: DeltaTable, settings: Settings) -> list[str]:
     """Paths of files that were removed from a table long enough ago, be they there or not."""
-    return table.vacuum(int(settings.retention_hours), dry_run=True, enforce_retention_duration=False)
+    return table.vacuum(settings.retention_hours, dry_run=True, enforce_retention_duration=False)
 
 
 def _shorten(table: DeltaTable) -> bool:
@@ -244,10 +244,6 @@ def _shorten(table: DeltaTable) -> bool:
         log.warning("a log could not be shortened", table=table.table_uri, error=str(error))
         return False
     return True
-
-
-def _exports(settings: Settings) -> int:
-    return len(Exporter(settings).collect())
 
 
 def _size(settings: Settings) -> int | None:

@@ -181,8 +181,10 @@ class Pipeline:
     def rollback(self, build_id: str | None = None) -> Build:
         """As :meth:`ecom_analytics.MartBuilder.rollback`, kept in the history."""
         builder = MartBuilder(self.settings, watch=self._watch)
-        with builder.lock(), self._recording("rollback") as recording, recording.stage("rollback"):
-            return builder.rollback(build_id)
+        with builder.lock(), self._recording("rollback") as recording, recording.stage("rollback") as stage:
+            build = builder.rollback(build_id)
+            stage.build_id = build.build_id
+        return build
 
     def verify(self) -> VerifyReport:
         """As :func:`ecom_analytics.verification.verify`, kept in the history."""

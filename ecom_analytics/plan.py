@@ -15,6 +15,7 @@ from ecom_analytics.ingest import Ingestor
 from ecom_analytics.ingest.foresee import Foreseen
 from ecom_analytics.lake import batches, listed
 from ecom_analytics.marts import project
+from ecom_analytics.marts.publication import is_refused
 from ecom_analytics.marts.start import LARGEST_CHANGE
 from ecom_analytics.reports import Report
 from ecom_analytics.staging import Snapshot, snapshot
@@ -157,6 +158,8 @@ def _build(settings: Settings, staged: Snapshot, to_stage: int, days: set[str], 
         return "full", "a model, a setting or a version is another than that of the served build"
     if not to_stage and served.info.get("staged_version") == staged.version:
         return "none", "the served build holds all that is in the lake"
+    if not to_stage and is_refused(settings.warehouse, served, staged.version, project.fingerprint(settings)):
+        return "none", "a build of what is staged was rolled back"
     if len(days) > LARGEST_CHANGE * max(len(there | days), 1):
         return "full", f"more than {LARGEST_CHANGE:.0%} of all days would change"
     return "incremental", "only what the new events touch is replaced"

@@ -19,6 +19,7 @@ from ecom_analytics import MartBuilder, Pipeline, Settings, Warehouse
 from ecom_analytics.errors import BuildError, EcomError, MissingFileError, NotBuiltError, TestsFailedError
 from ecom_analytics.history import History, Recording, anomalies, recording, tables
 from ecom_analytics.history.anomalies import FEWEST, WEEKS
+from ecom_analytics.plan import plan
 from ecom_analytics.status import status
 
 pytest_plugins = ["s3_server"]
@@ -350,6 +351,8 @@ class TestRollback:
         assert (settings.warehouse / "ecommerce.duckdb").resolve() == older.path.resolve()
         report = MartBuilder(settings).build()
         assert (report.built, report.rolled_back, report.build_id) == (False, True, older.build_id)
+        assert (plan(settings).build, plan(settings).reason) == ("none", "a build of what is staged was rolled back")
+        assert History(settings).runs(1)[0].build_id == older.build_id
         assert Pipeline(settings).rollback(newer.build_id).build_id == newer.build_id
         report = MartBuilder(settings).build()
         assert (report.built, report.rolled_back, report.build_id) == (False, False, newer.build_id)
