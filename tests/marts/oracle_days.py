@@ -1,7 +1,9 @@
-"""The mart `daily_by` in plain Python, from the sessions and transactions of the other oracle."""
+"""The marts of days in plain Python, from the events, sessions and transactions of the other oracle."""
 
 from __future__ import annotations
 
+from collections import Counter
+from datetime import date, timedelta
 from typing import Any
 
 from marts_oracle import Oracle, Row, grouped, session_id
@@ -76,3 +78,48 @@ def of_lines(oracle: Oracle, lines: list[Row]) -> list[Row]:
                     }
                 )
     return found
+
+
+def products(oracle: Oracle, lines: list[Row]) -> list[Row]:
+    """The mart `daily_products`."""
+    found = []
+    events = [row for row in oracle.events if row["product_id"] is not None]
+    sold = grouped(lines, lambda row: (row["event_date"], row["source"], row["product_id"]))
+    for key, rows in grouped(
+        events, lambda row: (oracle.day(row["event_ts"]), row["source"], row["product_id"])
+    ).items():
+        day, source, product = key
+        types = [row["event_type"] for row in rows]
+        valued = source in oracle.priced and oracle.one_currency
+        found.append(
+            {
+                "date": day,
+                "source": source,
+                "product_id": product,
+                "events": len(rows),
+                "views": types.count("view"),
+                "add_to_carts": types.count("add_to_cart"),
+                "purchases": types.count("purchase"),
+                "lines": len(sold[key]),
+                "quantity": oracle.total(sold[key], "quantity", known=source in oracle.counted),
+                "revenue": oracle.total(sold[key], "revenue", known=valued),
+            }
+        )
+    return found
+
+
+def visitors(oracle: Oracle) -> list[Row]:
+    """The mart `daily_visitors`."""
+    days: dict[tuple[str, str, bool], set[date]] = {}
+    for row in oracle.sessions():
+        spanned = (oracle.day(row["session_end"]) - row["session_date"]).days
+        seen = days.setdefault((row["source"], row["visitor_id"], row["is_bot"]), set())
+        seen |= {row["session_date"] + timedelta(days=n) for n in range(spanned + 1)}
+    found: Counter[tuple[str, bool, date, date | None]] = Counter()
+    for (source, _, is_bot), seen in days.items():
+        ordered = sorted(seen)
+        found.update((source, is_bot, day, before) for day, before in zip(ordered, [None, *ordered], strict=False))
+    return [
+        {"source": source, "is_bot": is_bot, "date": day, "date_before": before, "visitors": count}
+        for (source, is_bot, day, before), count in found.items()
+    ]

@@ -73,6 +73,7 @@ def expected(oracle: Oracle, start: date, end: date) -> Expected:
         "purchasers": purchasers,
         "units": oracle.total(orders, "quantity", known=bool(oracle.counted)),
         "products_sold": len({(row["source"], row["product_id"]) for row in lines if row["product_id"]}),
+        "revenue": oracle.total(lines, "revenue", known=valued),
         "gross_value": money("gross_value"),
         "refunds": money("refunds"),
         "net_value": money("net_value"),

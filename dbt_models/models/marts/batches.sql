@@ -1,0 +1,2 @@
+select batch_id, name as file
+from {{ ref("stg_batches") }}
