@@ -39,7 +39,7 @@ def public_marts() -> dict[str, str]:
     Examples
     --------
     >>> list(public_marts())[:3]
-    ['affinity', 'attribution', 'bots']
+    ['affinity', 'attribution', 'batches']
     """
     import yaml
 
