@@ -188,6 +188,24 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address that the dashboard is served on.")
     port: int = Field(8080, ge=0, le=65_535, description="Port that the dashboard is served on; 0 picks a free one.")
+    dashboard_token: SecretStr | None = Field(
+        None, description="What who asks the dashboard must give, as a bearer token or as the password of any user."
+    )
+    embed_secret: SecretStr | None = Field(
+        None, description="A long random text that links to a part of the dashboard are signed with."
+    )
+    frame_ancestors: tuple[str, ...] = Field(
+        (), description="Origins that may show the dashboard in a frame, such as https://shop.example."
+    )
+    trusted_hosts: tuple[str, ...] = Field(
+        (), description="Host names that the dashboard answers to, such as .shop.example. Default: all."
+    )
+    trusted_proxies: int = Field(
+        0, ge=0, le=10, description="Reverse proxies before the dashboard, whose X-Forwarded headers are believed."
+    )
+    rate_limit: str | None = Field(
+        None, description="Most requests of one address, such as 120/minute; it needs the extra ratelimit."
+    )
 
     s3_endpoint_url: str | None = Field(None, description="Endpoint of an S3-compatible store, such as MinIO.")
     s3_region: str | None = Field(None, description="S3 region; by default what boto3 finds.")

@@ -6,7 +6,8 @@ followed from each event of the first step; the way that goes furthest counts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ STEPS = ("view", "add_to_cart", "checkout", "purchase")
 UNITS = {"session": "session_id", "visitor": "visitor_id"}
 ORDERS = ("sequential", "strict", "flexible")
 _DEFAULT = ("view", "add_to_cart", "purchase")
+_NAMED = re.compile(r"\$([a-z_0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,28 +129,24 @@ def funnel(
         found = funnel(Warehouse(Settings()), unit="visitor", window=timedelta(days=7))
         [(step.step, step.reached, step.step_rate) for step in found.steps]
     """
-    _check(steps, unit, order, window)
-    parameters: dict[str, Any] = {"start": start, "end": end, "source": source, "bots": bots}
-    parameters |= {f"step_{number}": step for number, step in enumerate(steps, 1)}
-    if window is not None:
-        parameters["window"] = window // timedelta(microseconds=1)
     with warehouse.connect() as connection:
-        known = connection.execute(
-            "SELECT capability FROM capabilities WHERE available AND ($source IS NULL OR source = $source) GROUP BY 1",
-            {"source": source},
-        ).fetchall()
-        asked = _query(len(steps), unit, order, timed=window is not None)
-        counted = {
-            number: (reached, events) for number, reached, events in connection.execute(asked, parameters).fetchall()
-        }
-        if steps[0] == "view":  # those that only viewed are not in the mart
-            viewed = {name: value for name, value in parameters.items() if name in ("start", "end", "source", "bots")}
-            counted[1] = connection.execute(_viewed(unit), viewed).fetchall()[0]
-    available = {capability for (capability,) in known}
-    found: list[tuple[str, int | None, int | None]] = [
-        (step, *(counted.get(number, (0, 0)) if step in available else (None, None)))
-        for number, step in enumerate(steps, 1)
-    ]
+
+        def rows(query: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+            answer: Any = connection.execute(query, {name: values[name] for name in named(query)})
+            listed: list[dict[str, Any]] = answer.to_arrow_table().to_pylist()
+            return listed
+
+        found = count(
+            rows,
+            steps=steps,
+            unit=unit,
+            order=order,
+            window=window,
+            start=start,
+            end=end,
+            source=source,
+            bots=bots,
+        )
     return Funnel(
         unit=unit,
         order=order,
@@ -157,8 +155,71 @@ def funnel(
         end=end,
         source=source,
         bots=bots,
-        steps=tuple(_step(found, number, order) for number in range(len(found))),
+        steps=found,
     )
+
+
+def count(
+    rows: Callable[[str, dict[str, Any]], Sequence[Mapping[str, Any]]],
+    *,
+    steps: Sequence[str] = _DEFAULT,
+    unit: str = "session",
+    order: str = "sequential",
+    window: timedelta | None = None,
+    start: date | None = None,
+    end: date | None = None,
+    source: str | None = None,
+    bots: bool = True,
+    sessions: str | None = None,
+    values: Mapping[str, Any] | None = None,
+) -> tuple[FunnelStep, ...]:
+    """The same of any build that can be asked, within some of its sessions.
+
+    Parameters
+    ----------
+    rows : callable
+        Asks the build: SQL and parameters, of which it takes those that the SQL names.
+    sessions : str, optional
+        SQL of the sessions that count, with all columns of the mart. Default: all.
+    values : mapping, optional
+        The parameters of that SQL.
+
+    Raises
+    ------
+    EcomError
+        There is no such step, unit or order.
+    """
+    _check(steps, unit, order, window)
+    parameters: dict[str, Any] = {"start": start, "end": end, "source": source, "bots": bots, **(values or {})}
+    parameters |= {f"step_{number}": step for number, step in enumerate(steps, 1)}
+    if window is not None:
+        parameters["window"] = window // timedelta(microseconds=1)
+    known = rows(
+        "SELECT capability FROM capabilities WHERE available AND ($source IS NULL OR source = $source) GROUP BY 1",
+        parameters,
+    )
+    asked = _query(len(steps), unit, order, sessions, timed=window is not None)
+    counted = {row["number"]: (row["reached"], row["events"]) for row in rows(asked, parameters)}
+    if steps[0] == "view":  # those that only viewed are not in the mart
+        [viewed] = rows(_viewed(unit, sessions), parameters)
+        counted[1] = (viewed["reached"], viewed["events"])
+    available = {row["capability"] for row in known}
+    found: list[tuple[str, int | None, int | None]] = [
+        (step, *(counted.get(number, (0, 0)) if step in available else (None, None)))
+        for number, step in enumerate(steps, 1)
+    ]
+    return tuple(_step(found, number, order) for number in range(len(found)))
+
+
+def named(query: str) -> set[str]:
+    """The parameters that a query names.
+
+    Examples
+    --------
+    >>> sorted(named("SELECT $start, $end"))
+    ['end', 'start']
+    """
+    return set(_NAMED.findall(query))
 
 
 def _check(steps: Sequence[str], unit: str, order: str, window: timedelta | None) -> None:
@@ -181,19 +242,23 @@ _IN_RANGE = (
 )
 
 
-def _viewed(unit: str) -> str:
+def _viewed(unit: str, sessions: str | None) -> str:
     """Sessions or visitors with a view, and their views."""
     units = "count(*)" if unit == "session" else "count(DISTINCT (source, visitor_id))"
-    return f"SELECT {units}, CAST(coalesce(sum(views), 0) AS BIGINT) FROM sessions WHERE views > 0 AND {_IN_RANGE}"
+    return (
+        f"SELECT {units} AS reached, CAST(coalesce(sum(views), 0) AS BIGINT) AS events "
+        f"FROM {sessions or 'sessions'} AS visits WHERE views > 0 AND {_IN_RANGE}"
+    )
 
 
-def _query(count: int, unit: str, order: str, *, timed: bool) -> str:
+def _query(count: int, unit: str, order: str, sessions: str | None, *, timed: bool) -> str:
     """(number of the step, units that reached it, events) of each step that any reached.
 
     A run's place is its number among those of its unit. From each run of the first step the way goes to the nearest
     run of the next one, and so on: the nearest is the earliest, so that no other way is sooner.
     """
     key = f"source, {UNITS[unit]}"
+    only = f" AND (source, session_id) IN (SELECT (source, session_id) FROM {sessions} AS visits)" if sessions else ""
     ahead = f"OVER (PARTITION BY {key} ORDER BY place ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING)"
     next_runs = ", ".join(
         f"min(place) FILTER (WHERE step = $step_{number}) {ahead} AS next_{number}" for number in range(2, count + 1)
@@ -221,7 +286,7 @@ def _query(count: int, unit: str, order: str, *, timed: bool) -> str:
     return (
         # Runs of one step that follow each other, as in two sessions of a visitor, are one.
         f"WITH compared AS (SELECT *, coalesce(step <> lag(step) OVER units, true) AS is_other FROM funnel "
-        f"WHERE {_IN_RANGE} WINDOW units AS (PARTITION BY {key} ORDER BY run_number)), "
+        f"WHERE {_IN_RANGE}{only} WINDOW units AS (PARTITION BY {key} ORDER BY run_number)), "
         f"numbered AS (SELECT *, count(*) FILTER (WHERE is_other) OVER units AS place FROM compared "
         f"WINDOW units AS (PARTITION BY {key} ORDER BY run_number)), "
         f"placed AS (SELECT {key}, ({key}) AS unit, place, step, min(first_ts) AS first_ts, max(last_ts) AS last_ts, "

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from ibis.backends.duckdb import Backend
 
+    from ecom_analytics.answers.query import Query
     from ecom_analytics.config import Settings
 
 CURRENT = "CURRENT"
@@ -211,6 +212,13 @@ class Warehouse:
                 hint=f"the marts are {', '.join(self.public_marts(build))}",
             )
         return _backend(self.connect(build)).table(name)
+
+    @property
+    def query(self) -> Query:
+        """What the API answers, as functions that return the same: ``warehouse.query.kpis(period="7d")``."""
+        from ecom_analytics.answers.query import Query
+
+        return Query(self)
 
     def _served(self, opened: Callable[[Path], T]) -> T:
         """Open the served file; once more if it was pruned between reading its name and opening it."""

@@ -168,7 +168,7 @@ class TestPlugins:
             "storages": (Storage, lambda kind: kind(f"s3://bucket/{tmp_path.name}", settings)),
             "export_formats": (ExportFormat, lambda kind: kind()),
             "engines": (Engine, lambda kind: kind(settings, tmp_path)),
-            "panels": (Panel, lambda kind: kind()),
+            "panels": (Panel, lambda panel: panel() if isinstance(panel, type) else panel),
             "rules": (EventRule, lambda kind: kind()),
             "hooks": (Hook, lambda kind: kind("http://localhost/")),
         }
@@ -180,7 +180,8 @@ class TestPlugins:
         usual, instance = make[kind]
         for name, place in registered.items():
             loaded = plugins.load(kind, name)
-            assert f"{loaded.__module__}:{loaded.__qualname__}" == place
+            module, _, attribute = place.partition(":")
+            assert getattr(importlib.import_module(module), attribute) is loaded
             plugin = instance(loaded)
             protocol = {"products": ProductFormat, "categories": CategoryFormat}.get(kind_of(plugin), usual)
             assert isinstance(plugin, protocol), f"{place} lacks what {protocol.__name__} asks for"

@@ -151,7 +151,7 @@ def test_pieces_on_several_days_end_like_the_whole_at_once(tmp_path: Path) -> No
         Ingestor(pieces).ingest(part)
         Stager(pieces).stage()
     MartBuilder(pieces).build()
-    for mart in sorted(set(Warehouse(whole).public_marts()) - {"batches"}):  # which name the files themselves
+    for mart in sorted(set(Warehouse(whole).public_marts()) - {"batches"}):
         columns = "* EXCLUDE (batch_id, source_line)" if mart == "transaction_lines" else "*"
         query = f"SELECT {columns} FROM {mart} ORDER BY ALL"
         assert Warehouse(pieces).sql(query).equals(Warehouse(whole).sql(query)), mart

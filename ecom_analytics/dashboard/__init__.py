@@ -8,11 +8,14 @@ if TYPE_CHECKING:
     from flask import Blueprint, Flask
 
     from ecom_analytics.config import Settings
+    from ecom_analytics.dashboard.access import Authenticate
 
-__all__ = ["blueprint", "create_app"]
+__all__ = ["blueprint", "create_app", "embed_token"]
 
 
-def create_app(settings: Settings | None = None) -> Flask:
+def create_app(
+    settings: Settings | None = None, *, url_prefix: str = "", authenticate: Authenticate | None = None
+) -> Flask:
     """A Flask application that serves the published warehouse.
 
     It may be made before anything is built, and follows new builds by itself.
@@ -20,7 +23,16 @@ def create_app(settings: Settings | None = None) -> Flask:
     Parameters
     ----------
     settings : Settings, optional
-        Where the warehouse lies. Default: ``Settings()``.
+        Where the warehouse lies, and who may see it. Default: ``Settings()``.
+    url_prefix : str
+        Below which it lies, such as ``/analytics``.
+    authenticate : callable, optional
+        Is given each request (``flask.Request``), and says whether it is let in.
+
+    Raises
+    ------
+    ConfigError
+        The setting ``rate_limit`` needs a package that is not installed.
 
     Examples
     --------
@@ -30,17 +42,26 @@ def create_app(settings: Settings | None = None) -> Flask:
     """
     from flask import Flask
 
+    from ecom_analytics.config import Settings
+    from ecom_analytics.dashboard.guard import guard
+
+    settings = settings or Settings()
     app = Flask("ecom_analytics.dashboard", static_folder=None)
-    app.register_blueprint(blueprint(settings))
+    app.register_blueprint(blueprint(settings, authenticate=authenticate), url_prefix=url_prefix or None)
+    guard(app, settings)
     return app
 
 
-def blueprint(settings: Settings | None = None) -> Blueprint:
+def blueprint(settings: Settings | None = None, *, authenticate: Authenticate | None = None) -> Blueprint:
     """The same as a blueprint, to mount under a prefix of another application.
+
+    Host names, proxies and rates are then the affair of that application.
 
     Parameters
     ----------
     settings : Settings, optional
+    authenticate : callable, optional
+        As in :func:`create_app`.
 
     Examples
     --------
@@ -53,4 +74,12 @@ def blueprint(settings: Settings | None = None) -> Blueprint:
     from ecom_analytics.config import Settings
     from ecom_analytics.dashboard.pages import make_blueprint
 
-    return make_blueprint(settings or Settings())
+    return make_blueprint(settings or Settings(), authenticate)
+
+
+def __getattr__(name: str) -> object:
+    if name == "embed_token":
+        from ecom_analytics.dashboard.access import embed_token
+
+        return embed_token
+    raise AttributeError(name)

@@ -1,235 +1,237 @@
-"""The JSON API, version 1: GET only, one envelope, weak ETags, a CSV twin of every figure."""
+"""The JSON API, version 1: GET only, one envelope, weak ETags, a CSV twin of every table."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
-from collections.abc import Callable, Iterable
-from itertools import zip_longest
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
-from ecom_analytics.dashboard import lists
-from ecom_analytics.dashboard.answers import Answer, Body, csv_text, json_text, problem
-from ecom_analytics.dashboard.figures import SERIES, Figures
-from ecom_analytics.dashboard.generations import Cache, Generation, Generations, QueryTooLongError
-from ecom_analytics.dashboard.parameters import LIST, RANGE, BadParametersError, Parameters, Range
+from ecom_analytics import __version__
+from ecom_analytics.answers import Answer, Ask, BadParametersError, NotThereError, Route, csv_text, envelope, json_text
+from ecom_analytics.answers.filters import FILTERS
+from ecom_analytics.answers.ranges import COMPARISON, GRAIN, RANGE
+from ecom_analytics.dashboard.access import Access, DeniedError
+from ecom_analytics.dashboard.bodies import Body, problem
+from ecom_analytics.dashboard.generations import BusyServerError, Cache, Generation, Generations, QueryTooLongError
+from ecom_analytics.dashboard.openapi import document
 from ecom_analytics.errors import EcomError, NotBuiltError
+from ecom_analytics.panels import panels
+from ecom_analytics.panels.builtin import RoutePanel
+from ecom_analytics.panels.listing import ALL_ROUTES
 
 if TYPE_CHECKING:
     from flask import Blueprint, Response
-
-Route = Callable[[Generation, Parameters], Answer]
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 
 NO_DATA = "urn:ecom-analytics:no-data"
 """The ``type`` of the problem that nothing was published yet, which is no failure."""
 
+EXPORT = Route(
+    "export/all.zip",
+    lambda ask: Answer(None),
+    "Every panel as CSV, as the filters say, in one zip file.",
+    (*RANGE, *COMPARISON, *FILTERS, GRAIN),
+)
+_OPENAPI = "openapi.json"
+_EPOCH = (1980, 1, 1, 0, 0, 0)
 _log = logging.getLogger(__name__)
 
 
-def _range(generation: Generation, parameters: Parameters) -> tuple[Range, Range | None]:
-    from datetime import date
-
-    first, last = Figures(generation).span() or (date(1970, 1, 1), date(1970, 1, 1))
-    days = parameters.range(first, last)
-    compared = parameters.compared(days)
-    return days, compared
-
-
-def _meta(generation: Generation, parameters: Parameters) -> Answer:
-    build, figures = generation.build, Figures(generation)
-    span, currencies = figures.span(), figures.currencies()
-    (conflicts,) = generation.rows("SELECT count(DISTINCT (source, transaction_id)) AS ids FROM conflicts")
-    data = {
-        "build_id": build.build_id,
-        "built_at": build.built_at,
-        "as_of": build.info.get("as_of"),
-        "timezone": build.info.get("timezone", "UTC"),
-        "first_date": span[0] if span else None,
-        "last_date": span[1] if span else None,
-        "currency": currencies[0] if len(currencies) == 1 else None,
-        "input": build.info.get("input", {}),
-        "tests": build.info.get("tests", {}),
-        "conflicts": conflicts["ids"],
-    }
-    flat = {name: json_text(value) if isinstance(value, dict) else value for name, value in data.items()}
-    return Answer(data, rows=[{"name": name, "value": flat[name]} for name in flat], columns=("name", "value"))
-
-
-def _metrics(generation: Generation, parameters: Parameters) -> Answer:
-    found = Figures(generation).catalogue()
-    return Answer(found, columns=tuple(found[0]) if found else ())
-
-
-def _capabilities(generation: Generation, parameters: Parameters) -> Answer:
-    columns = ("source", "capability", "available")
-    return Answer(generation.rows(f"SELECT {', '.join(columns)} FROM capabilities ORDER BY ALL"), columns=columns)
-
-
-def _kpis(generation: Generation, parameters: Parameters) -> Answer:
-    days, compared = _range(generation, parameters)
-    parameters.check()
-    cards = Figures(generation).kpis(days, compared)
-    columns = ("name", "label", "unit", "value", "previous", "change", "reason")
-    return Answer(cards, range=days, compared=compared, columns=columns)
-
-
-def _timeseries(generation: Generation, parameters: Parameters) -> Answer:
-    metric = parameters.choice("metric", SERIES, "transactions")
-    days, compared = _range(generation, parameters)
-    parameters.check()
-    figures = Figures(generation)
-    reason = figures.unavailable(metric)
-    points = [] if reason else figures.series(metric, days)
-    previous = figures.series(metric, compared) if compared and not reason else []
-    data = {"metric": metric, **figures.definition(metric), "available": reason is None, "reason": reason}
-    shown: Iterable[tuple[dict[str, Any], dict[str, Any]]] = zip_longest(points, previous, fillvalue={})
-    both = [{**now, "previous_date": then.get("date"), "previous_value": then.get("value")} for now, then in shown]
-    columns = ("date", "value", *(("previous_date", "previous_value") if compared else ()))
-    data |= {"points": points, "previous_points": previous}
-    return Answer(data, rows=both, range=days, compared=compared, columns=columns)
-
-
-def _weekdays(generation: Generation, parameters: Parameters) -> Answer:
-    sums = [name for name in SERIES if name not in ("visitors", "session_conversion_rate", "aov")]
-    metric = parameters.choice("metric", sums, "transactions")
-    days, _ = _range(generation, parameters)
-    parameters.check()
-    figures = Figures(generation)
-    reason = figures.unavailable(metric)
-    rows = [] if reason else figures.weekdays(metric, days)
-    data = {"dimension": "weekday", "metric": metric, **figures.definition(metric), "available": reason is None}
-    data |= {"reason": reason, "rows": rows}
-    return Answer(data, rows=rows, range=days, columns=("key", "label", "value", "days"))
-
-
-def _funnel(generation: Generation, parameters: Parameters) -> Answer:
-    days, _ = _range(generation, parameters)
-    parameters.check()
-    steps = Figures(generation).funnel(days)
-    data = {"unit": "session", "available": True, "reason": None, "steps": steps}
-    return Answer(data, rows=steps, range=days, columns=tuple(steps[0]))
-
-
-def _notices(generation: Generation, parameters: Parameters) -> Answer:
-    return Answer(Figures(generation).notices(), columns=("kind", "level", "title", "detail", "count"))
-
-
-def _listed(name: str) -> Route:
-    def listed(generation: Generation, parameters: Parameters) -> Answer:
-        days = _range(generation, parameters)[0] if lists.LISTINGS[name].ranged else None
-        return lists.answer(name, generation, parameters, days)
-
-    return listed
-
-
-ROUTES: dict[str, tuple[Route, tuple[str, ...]]] = {
-    "meta": (_meta, ()),
-    "metrics": (_metrics, ()),
-    "capabilities": (_capabilities, ()),
-    "kpis": (_kpis, RANGE),
-    "timeseries": (_timeseries, (*RANGE, "metric")),
-    "breakdown/weekday": (_weekdays, (*RANGE, "metric")),
-    "funnel": (_funnel, RANGE),
-    "notices": (_notices, RANGE),
-    "users": (_listed("users"), (*RANGE, *LIST)),
-    "products": (_listed("products"), (*RANGE, *LIST)),
-    "transactions": (_listed("transactions"), (*RANGE, *LIST)),
-    "conflicts": (_listed("conflicts"), (*RANGE, *LIST)),
-}
-"""Route → what answers it, and the parameters that it knows."""
-
-
 class Api:
-    """Answers the routes from the served build."""
+    """Answers the routes from the served build.
 
-    def __init__(self, generations: Generations) -> None:
+    Parameters
+    ----------
+    generations : Generations
+    access : Access
+        Who may ask, and what is left out for them.
+    """
+
+    def __init__(self, generations: Generations, access: Access) -> None:
         self._generations = generations
+        self._access = access
         self._cache = Cache()
 
     def register(self, to: Blueprint, prefix: str) -> None:
         """Add the routes, their CSV twins, and an answer to whatever else is asked below the prefix."""
 
         def add(rule: str, endpoint: str, view: Callable[..., Response]) -> None:
-            to.add_url_rule(rule, endpoint, only_get(view), methods=METHODS, provide_automatic_options=False)
+            to.add_url_rule(
+                f"{prefix}/{rule}", endpoint, only_get(view), methods=METHODS, provide_automatic_options=False
+            )
 
-        for name in ROUTES:
-            endpoint = "api_" + name.replace("/", "_")
-            add(f"{prefix}/{name}", endpoint, self._view(name, as_csv=False))
-            add(f"{prefix}/{name}.csv", f"{endpoint}_csv", self._view(name, as_csv=True))
-        add(f"{prefix}/", "api", lambda: _unknown(""))
-        add(f"{prefix}/<path:route>", "api_unknown", _unknown)
+        for path, route in ALL_ROUTES.items():
+            rule, endpoint = _rule(route), "api_" + path.replace("/", "_").translate({ord(c): None for c in "{}"})
+            add(rule, endpoint, self._view(route, as_csv=False))
+            add(f"{rule}.csv", f"{endpoint}_csv", self._view(route, as_csv=True))
+        add(EXPORT.path, "api_export", self._view(EXPORT, as_csv=False))
+        add(_OPENAPI, "api_openapi", self._openapi)
+        add("", "api", lambda: _unknown(""))
+        add("<path:route>", "api_unknown", _unknown)
 
-    def _view(self, name: str, *, as_csv: bool) -> Callable[[], Response]:
-        def view() -> Response:
-            try:
-                return self._answer(name, as_csv)
-            except BadParametersError as error:
-                return problem(400, "Bad parameters", str(error), errors=error.errors)
-            except NotBuiltError:
-                return problem(
-                    503, "No data yet", "nothing has been published yet", type=NO_DATA, hint="run `ecom-analytics run`"
-                )
-            except QueryTooLongError as error:
-                return problem(503, "The query took too long", error.message, hint=error.hint)
-            except EcomError:
-                _log.exception("the warehouse cannot be read")
-                return problem(503, "The warehouse cannot be read", "see the log of the server")
-            except Exception:  # noqa: BLE001  whatever it was: the client must not see it
-                _log.exception("%s failed", name)
-                return problem(500, "Internal error", "see the log of the server")
+    def _view(self, route: Route, *, as_csv: bool) -> Callable[..., Response]:
+        def view(**path: str) -> Response:
+            return told(lambda: self._answer(route, path, as_csv))
 
         return view
 
-    def _answer(self, name: str, as_csv: bool) -> Response:
+    def _openapi(self) -> Response:
+        from flask import request, url_for
+
+        def answer() -> Response:
+            self._access.check(request)
+            root = url_for(".api").rstrip("/")
+            routes = {**ALL_ROUTES, EXPORT.path: EXPORT}
+            made = Body(json_text(document(routes, root, protected=self._access.is_protected)))
+            return made.respond("application/json")
+
+        return told(answer)
+
+    def _answer(self, route: Route, path: Mapping[str, str], as_csv: bool) -> Response:
         from flask import Response, request
 
-        route, allowed = ROUTES[name]
-        parameters = Parameters(dict(request.args.lists()), allowed)
+        visitor = self._access.check(request)
+        given = visitor.narrowed(route, {name: values for name, values in request.args.lists() if name != "token"})
         with self._generations.lease() as generation:
             build = generation.build
-            key = (build.build_id, name, parameters.canonical, as_csv)
+            canonical = sorted((name, *values) for name, values in given.items())
+            key = (
+                __version__,
+                build.build_id,
+                route.path,
+                tuple(sorted(path.items())),
+                tuple(canonical),
+                as_csv,
+                visitor.key,
+            )
             etag = hashlib.sha256(repr(key).encode()).hexdigest()[:24]
-            if parameters.wrong:  # have the route read the others too, so that all wrong ones are named
-                _body(route, generation, parameters, as_csv)
             if request.if_none_match.contains_weak(etag):
-                answer = Response(status=304, headers={"Vary": "Accept-Encoding"})
+                answer = Response(status=304)
             else:
-                body = self._cache.get(key, lambda: _body(route, generation, parameters, as_csv))
-                answer = body.respond("text/csv; charset=utf-8" if as_csv else "application/json")
-                if body.more:
-                    answer.headers["Link"] = f'<{_page_url(body.more)}>; rel="next"'
-                if as_csv:
-                    file = f"{name.replace('/', '-')}-{build.build_id}.csv"
-                    answer.headers["Content-Disposition"] = f'attachment; filename="{file}"'
+                body = self._cache.get(
+                    key,
+                    lambda: self._generations.in_turn(
+                        lambda: _body(route, generation, given, path, as_csv, visitor.hides)
+                    ),
+                )
+                answer = _respond(body, route, build.build_id, as_csv)
         answer.set_etag(etag, weak=True)
-        answer.headers["Cache-Control"] = "no-cache"
+        answer.headers["Cache-Control"] = "private, no-cache"
+        answer.headers["Vary"] = "Accept-Encoding, Authorization, Cookie"
         return answer
 
 
-def _body(route: Route, generation: Generation, parameters: Parameters, as_csv: bool) -> Body:
-    answer, build = route(generation, parameters), generation.build
-    parameters.check()
+def _respond(body: Body, route: Route, build_id: str, as_csv: bool) -> Response:
+    if route is EXPORT:
+        answer = body.respond("application/zip", packed=True)
+        answer.headers["Content-Disposition"] = f'attachment; filename="dashboard-{build_id}.zip"'
+        return answer
+    answer = body.respond("text/csv; charset=utf-8" if as_csv else "application/json")
+    if body.more:
+        answer.headers["Link"] = f'<{_page_url(body.more)}>; rel="next"'
     if as_csv:
-        return Body(csv_text(answer), answer.next)
-    meta: dict[str, Any] = {
-        "build_id": build.build_id,
-        "built_at": build.built_at,
-        "as_of": build.info.get("as_of"),
-        "timezone": build.info.get("timezone", "UTC"),
-        "range": answer.range.to_dict() if answer.range else None,
-        "compare_range": answer.compared.to_dict() if answer.compared else None,
-    }
-    if answer.next:
-        meta["next"] = answer.next
-    return Body(json_text({"data": answer.data, "meta": meta}), answer.next)
+        name = route.path.replace("/", "-").translate({ord(c): None for c in "{}"})
+        answer.headers["Content-Disposition"] = f'attachment; filename="{name}-{build_id}.csv"'
+    return answer
+
+
+def _body(
+    route: Route,
+    generation: Generation,
+    given: Mapping[str, Sequence[str]],
+    path: Mapping[str, str],
+    as_csv: bool,
+    hides: bool,
+) -> Body:
+    from ecom_analytics.answers.routes import check_path
+
+    if route is EXPORT:
+        return Body(_zipped(generation, given, hides))
+    check_path(route, path)
+    if hides and route.path.startswith("panels/") and not _of_a_part(path["panel"], given):
+        raise DeniedError(403, "this link shows a part of the data only, and this cannot be told of a part")
+    asked = Ask(generation, route.parameters, given, path)
+    answer = route.answer(asked)
+    if hides and route.path == "meta":
+        answer = _without_inputs(answer)
+    if as_csv:
+        return Body(csv_text(answer), answer.more)
+    return Body(json_text(envelope(asked, answer)), answer.more)
+
+
+def _without_inputs(answer: Answer) -> Answer:
+    """What a visitor who sees a part of the data only is not told: how much there is in all."""
+    hidden = {"input": {}, "tests": {}, "batches": {}, "marts": {}, "conflicts": 0}
+    data = {**answer.data, **hidden}
+    return Answer(data, answer.columns, rows=[{"name": name, "value": value} for name, value in data.items()])
+
+
+def _of_a_part(name: str, given: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a panel leaves out what the filters in use leave out."""
+    panel = panels().get(name)
+    filters = {parameter.name for parameter in FILTERS} & set(given)
+    return not isinstance(panel, RoutePanel) or panel.knows(filters)
+
+
+def _zipped(generation: Generation, given: Mapping[str, Sequence[str]], hides: bool) -> bytes:
+    """The CSV of every panel."""
+    out = io.BytesIO()
+    route = ALL_ROUTES["panels/{panel}"]
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in panels():
+            if hides and not _of_a_part(name, given):
+                continue
+            asked = Ask(generation, route.parameters, given, {"panel": name})
+            page = getattr(panels()[name], "page", "other")
+            entry = zipfile.ZipInfo(f"{page}-{name}.csv", _EPOCH)  # equal answers are equal bytes
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, csv_text(route.answer(asked)))
+    return out.getvalue()
+
+
+def told(answer: Callable[[], Response]) -> Response:
+    """The answer, or what went wrong as a problem that says nothing of the inside."""
+    try:
+        return answer()
+    except BadParametersError as error:
+        return problem(400, "Bad parameters", str(error), errors=error.errors)
+    except DeniedError as error:
+        return error.response()
+    except NotThereError as error:
+        return problem(404, "Not found", str(error), **({"hint": error.hint} if error.hint else {}))
+    except NotBuiltError:
+        return problem(
+            503, "No data yet", "nothing has been published yet", type=NO_DATA, hint="run `ecom-analytics run`"
+        )
+    except (QueryTooLongError, BusyServerError) as error:
+        return problem(503, "The query took too long", error.message, hint=error.hint)
+    except EcomError:
+        _log.exception("the warehouse cannot be read")
+        return problem(503, "The warehouse cannot be read", "see the log of the server")
+    except Exception:  # noqa: BLE001  whatever it was: the client must not see it
+        _log.exception("a request failed")
+        return problem(500, "Internal error", "see the log of the server")
+
+
+def _rule(route: Route) -> str:
+    """The path as Werkzeug writes it: an id may hold slashes."""
+    rule = route.path
+    for part in route.parts:
+        kind = "path:" if part.endswith("_id") else ""
+        rule = rule.replace(f"{{{part}}}", f"<{kind}{part}>")
+    return rule
 
 
 def _page_url(more: str) -> str:
-    from flask import request, url_for
+    from flask import request
 
-    return url_for(str(request.endpoint), **{**request.args.to_dict(), "next": more})  # type: ignore[arg-type]
+    asked = [(name, value) for name, value in request.args.items(multi=True) if name != "next"]
+    return f"{request.script_root}{request.path}?{urlencode([*asked, ('next', more)])}"
 
 
 def only_get(view: Callable[..., Response]) -> Callable[..., Response]:
@@ -251,4 +253,6 @@ def only_get(view: Callable[..., Response]) -> Callable[..., Response]:
 
 
 def _unknown(route: str) -> Response:
-    return problem(404, "No such route", f"there is no route {route!r}; the routes are {', '.join(sorted(ROUTES))}")
+    return problem(
+        404, "No such route", "there is no such route", hint=f"the routes are {', '.join(sorted(ALL_ROUTES))}"
+    )

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ecom_analytics.errors import EcomError, NotBuiltError
 from ecom_analytics.warehouse import CURRENT, Build, Warehouse
@@ -22,14 +22,25 @@ if TYPE_CHECKING:
 QUERY_SECONDS = 20.0
 """A query that runs longer is stopped."""
 
+AT_ONCE = 2
+"""Questions that are computed at once; others wait for their turn."""
+
+WAIT_SECONDS = 30.0
+"""A question that waits longer is refused."""
+
 RETRY_SECONDS = 5.0
 """A build that could not be opened is tried again after so long."""
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class QueryTooLongError(EcomError):
     """A query ran longer than :data:`QUERY_SECONDS`."""
+
+
+class BusyServerError(EcomError):
+    """Too many questions wait."""
 
 
 class Generation:
@@ -37,6 +48,7 @@ class Generation:
 
     def __init__(self, build: Build, connection: duckdb.DuckDBPyConnection) -> None:
         self.build = build
+        self.memo: dict[str, Any] = {}
         self.leases = 0
         self.retired = False
         self._connection = connection
@@ -89,6 +101,7 @@ class Generations:
         self._newest: Generation | None = None
         self._unreadable = ""
         self._next_try = 0.0
+        self._turns = threading.BoundedSemaphore(AT_ONCE)
 
     @contextmanager
     def lease(self) -> Iterator[Generation]:
@@ -108,6 +121,21 @@ class Generations:
             with self._lock:
                 generation.leases -= 1
                 self._close_if_done(generation)
+
+    def in_turn(self, compute: Callable[[], T]) -> T:
+        """What ``compute`` returns, with few others at the same time.
+
+        Raises
+        ------
+        BusyServerError
+            Its turn did not come.
+        """
+        if not self._turns.acquire(timeout=WAIT_SECONDS):
+            raise BusyServerError("too many questions wait for their answers", hint="try again in a moment")
+        try:
+            return compute()
+        finally:
+            self._turns.release()
 
     def _follow(self) -> Generation:
         """The generation that ``CURRENT`` names; as long as it cannot be opened, the one that was served before."""

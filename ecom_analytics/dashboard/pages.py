@@ -10,12 +10,15 @@ from collections.abc import Callable
 from functools import lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ecom_analytics.dashboard.answers import Body, problem
-from ecom_analytics.dashboard.api import METHODS, Api, only_get
+from ecom_analytics.dashboard.access import Access, Authenticate
+from ecom_analytics.dashboard.api import METHODS, Api, only_get, told
+from ecom_analytics.dashboard.bodies import Body, problem
 from ecom_analytics.dashboard.generations import Generations
 from ecom_analytics.errors import EcomError, NotBuiltError
+from ecom_analytics.panels import panels
+from ecom_analytics.panels.listing import ALL_ROUTES
 
 if TYPE_CHECKING:
     from flask import Blueprint, Response
@@ -29,36 +32,119 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
     "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
+"""Of every answer; the origins that may frame it come after the last word."""
 
-_HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "SAMEORIGIN",
-    "Referrer-Policy": "no-referrer",
+PAGES = {
+    "overview": "Overview",
+    "sales": "Sales",
+    "products": "Products",
+    "customers": "Customers",
+    "funnel": "Funnel",
+    "retention": "Retention",
+    "data": "Data",
 }
+"""Page → title."""
+
+PERIODS = (
+    ("7d", "Last 7 days"),
+    ("28d", "Last 28 days"),
+    ("91d", "Last 91 days"),
+    ("mtd", "Month to date"),
+    ("last_month", "Last month"),
+    ("ytd", "Year to date"),
+    ("12mo", "Last 12 months"),
+    ("all", "All dates"),
+)
+_ALWAYS = ("state", "api", "dom", "format", "tooltip", "panels", "controls")
+_DRAWN = {
+    "kpis": "kpis", "line": "lines", "metric": "lines", "split": "lines", "rates": "lines", "curves": "lines",
+    "pareto": "lines", "funnel": "funnel", "funnel_by": "funnel", "carts": "funnel", "products": "ranking",
+    "ranking": "ranking", "channels": "ranking", "segments": "ranking", "table": "tables", "heat": "heat",
+    "cohorts": "heat", "notices": "notices", "account": "quality", "build": "quality", "rejected": "quality",
+    "checks": "quality", "lineage": "quality", "glossary": "quality", "downloads": "quality",
+}  # fmt: skip
+"""How a panel is drawn → the module that draws it, so that the page can fetch it early."""
+
+_WITHOUT_CANVAS = {
+    "kpis", "funnel", "funnel_by", "carts", "products", "ranking", "channels", "segments", "table", "heat", "cohorts",
+    "notices", "account", "build", "rejected", "checks", "lineage", "glossary", "downloads",
+}  # fmt: skip
+
 _log = logging.getLogger(__name__)
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".md": "text/markdown"}
 
 
-def make_blueprint(settings: Settings) -> Blueprint:
+def _shown(panel: Any) -> dict[str, Any]:
+    """A panel as its place on the page needs it, before there are any figures."""
+    route = getattr(panel, "route", f"panels/{panel.name}")
+    path = route if route in ALL_ROUTES else next(
+        (one for one in ALL_ROUTES if one.startswith(f"{route.rpartition('/')[0]}/{{")), "panels/{panel}"
+    )  # fmt: skip
+    return {
+        "name": panel.name,
+        "title": panel.title,
+        "chart": panel.chart if hasattr(panel, "route") else f"generic_{panel.chart}",
+        "route": route,
+        "parameters": dict(getattr(panel, "parameters", {})),
+        "width": int(getattr(panel, "width", 6)),
+        "description": getattr(panel, "description", ""),
+        "knows": " ".join(parameter.name for parameter in ALL_ROUTES[path].parameters),
+    }
+
+
+def _headers(settings: Settings) -> dict[str, str]:
+    headers = {
+        "Content-Security-Policy": " ".join([POLICY, *settings.frame_ancestors]),
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    }
+    if not settings.frame_ancestors:  # it knows no list of origins
+        headers["X-Frame-Options"] = "SAMEORIGIN"
+    return headers
+
+
+def make_blueprint(settings: Settings, authenticate: Authenticate | None = None) -> Blueprint:
     """The dashboard over the warehouse of ``settings``."""
-    from flask import Blueprint, Response, render_template, url_for
+    from flask import Blueprint, Response, render_template, request, url_for
 
     made = Blueprint(NAME, "ecom_analytics.dashboard", template_folder="templates")
-    generations = Generations(settings)
-    Api(generations).register(made, API)
+    generations, access = Generations(settings), Access(settings, authenticate)
+    headers = _headers(settings)
+    Api(generations, access).register(made, API)
 
     def route(rule: str, name: str, view: Callable[..., Response]) -> None:
         made.add_url_rule(rule, name, only_get(view), methods=METHODS, provide_automatic_options=False)
 
-    def index() -> Response:
-        def asset(name: str) -> str:
-            if name not in _files():
-                raise LookupError(f"there is no static file {name!r}")
-            return url_for(".static_file", version=_version(), name=name)
+    def index(page: str = "overview") -> Response:
+        return told(lambda: _index(page))
+
+    def _index(page: str) -> Response:
+        if page not in PAGES:
+            return problem(404, "No such page", "there is no such page", hint=f"the pages are {', '.join(PAGES)}")
+        access.check(request)
 
         base = url_for(".api").rstrip("/")
-        answer = Body(render_template("index.html", asset=asset, api_base=base)).respond("text/html; charset=utf-8")
+        shown = [_shown(panel) for panel in panels().values() if getattr(panel, "page", "overview") == page]
+        charts = {panel["chart"] for panel in shown}
+        text = render_template(
+            "index.html",
+            asset=_asset,
+            api_base=base,
+            home=url_for(".index"),
+            page=page,
+            pages=PAGES,
+            page_url=lambda name: url_for(".page", page=name) if name != "overview" else url_for(".index"),
+            periods=PERIODS,
+            shown=shown,
+            stale_hours=settings.stale_hours,
+            modules=[
+                f"{name}.js" for name in dict.fromkeys([*_ALWAYS, *(_DRAWN.get(chart, "bars") for chart in charts)])
+            ],
+            charts=bool(charts - _WITHOUT_CANVAS),
+        )
+        answer = Body(text).respond("text/html; charset=utf-8")
         answer.headers["Cache-Control"] = "no-cache"
         return answer
 
@@ -76,17 +162,27 @@ def make_blueprint(settings: Settings) -> Blueprint:
             return problem(503, "Not ready", "the warehouse cannot be read: see the log of the server")
 
     route("/", "index", index)
+    route("/<page>", "page", index)
     route("/static/<version>/<path:name>", "static_file", _static)
     route("/healthz", "health", health)
     route("/readyz", "ready", ready)
 
     @made.after_request
     def protect(answer: Response) -> Response:
-        for name, value in _HEADERS.items():
+        for name, value in headers.items():
             answer.headers.setdefault(name, value)
         return answer
 
     return made
+
+
+def _asset(name: str) -> str:
+    """The address of a static file."""
+    from flask import url_for
+
+    if name not in _files():
+        raise LookupError(f"there is no static file {name!r}")
+    return url_for(".static_file", version=_version(), name=name)
 
 
 @lru_cache(maxsize=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import signal
 import socket
@@ -18,6 +19,30 @@ if TYPE_CHECKING:
     from ecom_analytics.config import Settings
 
 THREADS = 8
+
+
+def check_reach(settings: Settings) -> None:
+    """Whether only this machine can reach the dashboard, or who asks must show a token.
+
+    Raises
+    ------
+    ConfigError
+        Neither: anyone who reaches the address could read all figures, and all users' events.
+    """
+    if settings.dashboard_token is not None:
+        return
+    try:
+        told = socket.getaddrinfo(settings.host or None, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        inside = all(ipaddress.ip_address(str(one[4][0]).partition("%")[0]).is_loopback for one in told)
+    except OSError:
+        return  # an address that does not exist fails with its own error
+    if not inside:
+        raise ConfigError(
+            f"{settings.host} is open to other machines, and no token is asked of who comes from there",
+            hint="set ECOM_ANALYTICS_DASHBOARD_TOKEN, or pass --insecure if something else keeps strangers out",
+            key="host",
+            value=settings.host,
+        )
 
 
 def serve(settings: Settings, *, ready: Callable[[str], None] = lambda address: None) -> None:

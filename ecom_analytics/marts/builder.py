@@ -301,6 +301,8 @@ class MartBuilder:
         return publication.is_refused(self._folder, served, staged_version, project.fingerprint(self.settings))
 
     def _build(self, snapshot: Any, files: dict[str, list[str]], begin: start.Start | None) -> Build:
+        from ecom_analytics.staging import rejected_by_rule
+
         dbt, manifest, word = self._prepared(snapshot, files)
         database, state = self._side / project.DATABASE, self._side / f"{project.STATE}.duckdb"
         if begin is not None:
@@ -319,6 +321,7 @@ class MartBuilder:
             project.duckdb_config(self.settings, self._side),
         )
         info = description.of_input(self.settings, snapshot) | description.of_output(database, manifest, sealed)
+        info |= description.of_rejected(rejected_by_rule(self.settings) if snapshot.account.rejected else ())
         info |= description.of_run(str(self._build_id), told, checks, sealed["rows"])
         info |= start.remembered(begin, database, sealed["rows"])
         build = publication.publish(database, state, self._folder, info)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 LAST_BATCHES = 5
 """The last staged batches that are named."""
 
+LONGEST_SAMPLE = 500
+"""Characters of a rejected record that are shown."""
+
 
 def of_input(settings: Settings, snapshot: Any) -> dict[str, Any]:
     """What the build was made of, and by what."""
@@ -37,6 +40,17 @@ def _batches(batches: pa.Table) -> dict[str, Any]:
     return {"count": len(rows), "last": plain(rows.slice(0, LAST_BATCHES).to_pylist())}
 
 
+def of_rejected(rules: Sequence[Any]) -> dict[str, Any]:
+    """Some rejected records of each rule, with file and line; long ones are cut."""
+
+    def sample(row: Mapping[str, Any]) -> dict[str, Any]:
+        raw = str(row["raw_text"])
+        cut = raw if len(raw) <= LONGEST_SAMPLE else raw[:LONGEST_SAMPLE] + "…"
+        return {"file": row["name"], "line": row["source_line"], "message": row["message"], "raw": cut}
+
+    return {"rejected_samples": {rule.rule: [sample(row) for row in rule.samples] for rule in rules}}
+
+
 def of_output(database: Path, manifest: project.Manifest, sealed: Mapping[str, Any]) -> dict[str, Any]:
     """The marts with their columns, what the data can tell, and the metrics."""
     marts = {name: {"rows": sealed["rows"][name], **mart} for name, mart in sorted(manifest.marts.items())}
@@ -46,6 +60,7 @@ def of_output(database: Path, manifest: project.Manifest, sealed: Mapping[str, A
         "marts": marts,
         "capabilities": sealed["capabilities"],
         "metrics": manifest.metrics,
+        "lineage": manifest.parents,
     }
 
 

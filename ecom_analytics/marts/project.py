@@ -179,6 +179,8 @@ class Manifest:
         Models besides the marts that the next build starts from.
     touched : list of str
         Models that say what differs from the build before: left out where there is none.
+    parents : dict
+        Model → the models that it is made of.
     """
 
     marts: dict[str, dict[str, Any]]
@@ -187,6 +189,7 @@ class Manifest:
     metrics: dict[str, dict[str, Any]]
     kept: list[str]
     touched: list[str]
+    parents: dict[str, list[str]]
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
@@ -205,12 +208,18 @@ class Manifest:
             models=[node["name"] for node in models],
             metrics={metric["name"]: _metric(metric) for metric in raw["metrics"].values()},
             touched=[node["name"] for node in models if TOUCHED in node["tags"]],
+            parents={node["name"]: _parents(node, raw["nodes"]) for node in models if TOUCHED not in node["tags"]},
             kept=[
                 node["name"]
                 for node in models
                 if node["package_name"] == NAME and node["access"] != "public" and _is_kept(node)
             ],
         )
+
+
+def _parents(node: dict[str, Any], nodes: dict[str, Any]) -> list[str]:
+    read = [nodes[name] for name in node["depends_on"]["nodes"] if name in nodes]
+    return sorted(parent["name"] for parent in read if TOUCHED not in parent["tags"])
 
 
 def _kind(node: dict[str, Any]) -> str:

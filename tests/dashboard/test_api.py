@@ -8,15 +8,17 @@ import json
 from collections import Counter, defaultdict
 from datetime import date, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
 from ecom_analytics import Settings, Warehouse, create_app
+from ecom_analytics.answers import Answer, Column, csv_text, json_text
 from ecom_analytics.dashboard import blueprint
-from ecom_analytics.dashboard.api import ROUTES
 from ecom_analytics.dashboard.generations import Generation
+from ecom_analytics.panels.listing import ALL_ROUTES
 
 FROM, TO = date(2026, 1, 26), date(2026, 2, 15)
 RANGE = f"from={FROM}&to={TO}"
@@ -32,7 +34,7 @@ def marts(built_settings: Settings) -> dict[str, list[dict[str, Any]]]:
     warehouse = Warehouse(built_settings)
     return {
         name: warehouse.sql(f"SELECT * FROM {name}").to_pylist()
-        for name in ("sessions", "transactions", "products", "daily")
+        for name in ("sessions", "transactions", "products", "daily", "daily_products", "funnel")
     }
 
 
@@ -109,7 +111,7 @@ def test_timeseries_has_every_day_and_the_period_before(client: FlaskClient, mar
     found = get(client, f"timeseries?{RANGE}")
     orders = Counter(row["transaction_date"] for row in marts["transactions"])
     days = [FROM + timedelta(days=n) for n in range((TO - FROM).days + 1)]
-    assert found["points"] == [{"date": str(day), "value": orders[day]} for day in days]
+    assert found["points"] == [{"date": str(day), "value": orders[day], "complete": True} for day in days]
     assert [p["date"] for p in found["previous_points"]] == [str(day - timedelta(days=len(days))) for day in days]
 
 
@@ -136,8 +138,16 @@ def test_the_funnel_narrows(client: FlaskClient, marts: dict[str, Any]) -> None:
     steps = get(client, f"funnel?{RANGE}")["steps"]
     sessions = [row for row in marts["sessions"] if FROM <= row["session_date"] <= TO]
     viewed = [row for row in sessions if row["views"]]
-    carted = [row for row in viewed if row["add_to_carts"]]
-    bought = [row for row in carted if row["transactions"]]
+    runs = defaultdict(list)
+    for row in sorted(marts["funnel"], key=lambda row: row["run_number"]):
+        runs[row["source"], row["session_id"]].append(row["step"])
+
+    def went(row: dict[str, Any], *steps: str) -> bool:
+        way = iter(runs[row["source"], row["session_id"]])
+        return all(step in way for step in steps)
+
+    carted = [row for row in viewed if went(row, "view", "add_to_cart")]
+    bought = [row for row in viewed if went(row, "view", "add_to_cart", "purchase")]
     assert [step["count"] for step in steps] == [len(viewed), len(carted), len(bought)]
     assert steps[2]["rate_from_previous"] == pytest.approx(len(bought) / len(carted))
     assert [step["drop_off"] for step in steps] == [0, len(viewed) - len(carted), len(carted) - len(bought)]
@@ -145,7 +155,7 @@ def test_the_funnel_narrows(client: FlaskClient, marts: dict[str, Any]) -> None:
 
 def test_lists_sort_and_page_without_a_gap(client: FlaskClient, marts: dict[str, Any]) -> None:
     seen: list[str] = []
-    address: str | None = "/api/v1/products?limit=100&sort=-revenue"
+    address: str | None = "/api/v1/products?limit=100&sort=-revenue&period=all"
     while address:
         answer = client.get(address)
         seen += [row["product_id"] for row in answer.get_json()["data"]]
@@ -164,7 +174,7 @@ def test_without_prices_revenue_is_not_available_and_never_zero(settings_without
         assert "prices" in cards[name]["reason"]
     assert cards["transactions"]["value"] > 0
     assert get(client, "timeseries?metric=net_value")["available"] is False
-    assert all(row["revenue"] is None for row in get(client, "products"))
+    assert {row["revenue"] for row in get(client, "products")} == {None}
 
 
 def test_notices_tell_of_conflicts_rejected_and_duplicates(client: FlaskClient) -> None:
@@ -174,17 +184,32 @@ def test_notices_tell_of_conflicts_rejected_and_duplicates(client: FlaskClient) 
     assert found["duplicates"] == 12
 
 
-@pytest.mark.parametrize("route", sorted(ROUTES))
+def addressed(client: FlaskClient, path: str) -> str:
+    """A path with what it leaves open filled in."""
+    route = ALL_ROUTES[path]
+    for part in route.parts:
+        listed = path.split("/")[0]
+        value = {"panel": "heat"}.get(part) or (
+            route.choices[part][-1] if part in route.choices else get(client, f"{listed}?limit=1")[0][part]
+        )
+        path = path.replace(f"{{{part}}}", quote(value, safe=""))
+    return path
+
+
+@pytest.mark.parametrize("path", sorted(ALL_ROUTES))
 def test_every_route_has_an_etag_a_csv_twin_and_refuses_what_it_does_not_know(
-    route: str, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    path: str, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    route = addressed(client, path)
     answer = client.get(f"/api/v1/{route}")
     assert answer.status_code == 200
     assert set(answer.get_json()) == {"data", "meta"}
     assert answer.headers["ETag"].startswith('W/"')
     twin = client.get(f"/api/v1/{route}.csv")
     assert twin.content_type.startswith("text/csv")
-    assert len(list(csv.reader(io.StringIO(twin.get_data(as_text=True))))) >= 2
+    lines = list(csv.reader(io.StringIO(twin.get_data(as_text=True))))
+    assert lines[0] == [column["name"] for column in answer.get_json()["meta"]["columns"]]
+    assert len(lines) >= 2 or path in ("runs", "affinity")
     with monkeypatch.context() as patch:
         patch.setattr(Generation, "rows", lambda *_: pytest.fail("a query was run"))
         again = client.get(f"/api/v1/{route}", headers={"If-None-Match": answer.headers["ETag"]})
@@ -236,15 +261,11 @@ def test_an_internal_error_says_nothing_of_its_inside(client: FlaskClient, monke
 
 
 def test_csv_cells_that_look_like_formulas_are_escaped() -> None:
-    from ecom_analytics.dashboard.answers import Answer, csv_text
-
     rows = [{"a": "=1+1", "b": -2, "c": "plain"}, {"a": "@x", "b": 1.5, "c": None}]
-    assert csv_text(Answer(rows)) == "a,b,c\r\n'=1+1,-2,plain\r\n'@x,1.5,\r\n"
+    assert csv_text(Answer(rows, [Column(name, name) for name in "abc"])) == "a,b,c\r\n'=1+1,-2,plain\r\n'@x,1.5,\r\n"
 
 
 def test_json_has_no_nan_and_iso_dates() -> None:
-    from ecom_analytics.dashboard.answers import json_text
-
     assert json.loads(json_text({"x": float("nan"), "d": date(2026, 1, 5)})) == {"x": None, "d": "2026-01-05"}
 
 

@@ -1,6 +1,8 @@
 // Talks to the API. Every failure becomes an ApiError that a person can read.
 
-const base = document.documentElement.dataset.api;
+import { token } from "./state.js";
+
+export const base = document.documentElement.dataset.api;
 
 export class ApiError extends Error {
   constructor(message, { status = 0, errors = [], type = "" } = {}) {
@@ -12,19 +14,20 @@ export class ApiError extends Error {
   }
 }
 
-/** The address of a route with the page's query and the route's own parameters. */
-export function address(route, query, extra = {}) {
+/** The address of a route with a query; the token of a signed link goes along. */
+export function address(route, query) {
   const all = new URLSearchParams(query);
-  for (const [key, value] of Object.entries(extra)) all.set(key, value);
+  const signed = token();
+  if (signed) all.set("token", signed);
   const text = all.toString();
   return `${base}/${route}${text ? `?${text}` : ""}`;
 }
 
 /** The envelope {data, meta} of a route. */
-export async function get(route, query, extra, signal) {
+export async function get(route, query, signal) {
   let response;
   try {
-    response = await fetch(address(route, query, extra), { signal, headers: { Accept: "application/json" } });
+    response = await fetch(address(route, query), { signal, headers: { Accept: "application/json" } });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ApiError("The server cannot be reached.");

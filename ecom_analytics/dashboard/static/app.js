@@ -1,81 +1,84 @@
-// The page: asks for the figures of the range in the address, shows them, and watches for a new build.
+// The page: asks for the figures that its panels show, and watches for a new build.
 
-import { $, announce, h } from "./dom.js";
+import { $, $$, announce, h } from "./dom.js";
 import { address, get } from "./api.js";
 import * as controls from "./controls.js";
 import * as format from "./format.js";
-import { strip } from "./kpis.js";
-import * as overview from "./overview.js";
 import { Panel } from "./panels.js";
 import * as state from "./state.js";
 import { start as startTooltips } from "./tooltip.js";
 
 const root = document.documentElement;
-const FUNNEL = "Sessions by the day they started: those with a product view, of these those with an add to cart, of these those with a transaction.";
 const NO_DATA = "urn:ecom-analytics:no-data";
-const TOP = { limit: "10" };
-const ROUTES = {
-  kpis: { route: "kpis", render: showKpis },
-  timeseries: { route: "timeseries", extra: { metric: "transactions" }, render: overview.timeseries },
-  funnel: { route: "funnel", render: overview.funnel },
-  products: { route: "products", extra: { ...TOP, sort: "-purchases" }, render: overview.products },
-  users: { route: "users", extra: { ...TOP, sort: "-transactions" }, render: overview.users },
-  weekday: { route: "breakdown/weekday", extra: { metric: "transactions" }, render: overview.weekday },
-  notices: { route: "notices", render: overview.notices },
-};
 
-const panels = Object.fromEntries(Object.keys(ROUTES).map((name) => [name, new Panel(name)]));
+/** How a panel is drawn → the module that draws it, loaded when a page needs it. */
+const MODULES = {
+  kpis: "kpis", line: "lines", metric: "lines", split: "lines", rates: "lines", curves: "lines", pareto: "lines", bars: "bars", histogram: "bars", users: "bars", generic_bars: "bars", generic_line: "bars",
+  funnel: "funnel", funnel_by: "funnel", carts: "funnel", products: "ranking", ranking: "ranking", channels: "ranking", segments: "ranking",
+  table: "tables", heat: "heat", cohorts: "heat", notices: "notices",
+  account: "quality", build: "quality", rejected: "quality", checks: "quality", lineage: "quality", glossary: "quality", downloads: "quality",
+};
+const panels = $$("[data-panel]").map((element) => new Panel(element));
 let running = null;
-let current = null;
 let asked = null;
 
 const page = {
   about: null,
-  moneyReason: null,
+  meta: null,
   failure: null,
-  range: () => current?.range,
+  range: () => page.meta?.range,
   bounds: () => (page.about?.first_date ? { first: page.about.first_date, last: page.about.last_date } : null),
-  go: (next) => { if (state.write(next)) refresh(); },
-  link: (route) => address(route, state.toQuery(state.read())),
-  nothing(meta) {
+  /** Change the address, and ask again: for all panels, or for those that alone changed. */
+  go(changes, only = null) {
+    if (!state.write(changes)) return;
+    if (only) refresh(only);
+    else refresh();
+  },
+  /** Forget all that the address says, for it says something wrong. */
+  afresh() {
+    window.history.pushState(null, "", window.location.pathname + (root.dataset.embed === undefined ? "" : "?embed=1"));
+    refresh();
+  },
+  toggle: (dimension, value) => page.go(state.toggled(dimension, value)),
+  open: (what, id) => page.go({ open: `${what}:${id}` }, []),
+  link: (route) => address(route, state.page()),
+  nothing(meta, what = "transactions") {
     const bounds = page.bounds();
+    if (!meta.range) return `No ${what} in these data.`;
     const outside = bounds && (meta.range.to < bounds.first || meta.range.from > bounds.last);
     const span = format.range(meta.range.from, meta.range.to);
-    return outside ? `The data cover ${format.range(bounds.first, bounds.last)}; ${span} lies outside.` : `No transactions in ${span}.`;
+    return outside ? `The data cover ${format.range(bounds.first, bounds.last)}; ${span} lies outside.` : `No ${what} in ${span}${state.filtered() ? " with these filters" : ""}.`;
   },
-  wider: () => [h("button", { type: "button", class: "button", onclick: () => page.go(state.withPeriod(state.read(), "all")) }, "Show all dates")],
+  wider() {
+    const clear = h("button", { type: "button", class: "button", onclick: () => page.go(state.cleared()) }, "Clear filters");
+    const all = h("button", { type: "button", class: "button", onclick: () => page.go(state.withPeriod("all")) }, "Show all dates");
+    return state.filtered() ? [clear] : [all];
+  },
 };
 
-function showKpis(panel, { data, meta }) {
-  current = meta;
-  delete root.dataset.noData;
-  page.moneyReason = data.find((figure) => figure.unit === "money" && !figure.available)?.reason ?? null;
-  const of = (name) => data.find((figure) => figure.name === name)?.definition;
-  for (const name of ["timeseries", "weekday", "users"]) panels[name].define(of("transactions"));
-  panels.funnel.define(FUNNEL);
-  controls.show(meta, page.bounds());
-  panel.show(strip(data, meta, page.about));
-}
+const loaded = (panel) => import(`./${MODULES[panel.chart] ?? "bars"}.js`);
 
-/** One panel: wait for its figures (and for `before`, which they lean on), then show them or say why not. */
-async function load(name, query, signal, before) {
-  const { route, extra, render } = ROUTES[name];
-  const panel = panels[name];
+/** One panel: wait for its figures, and for what is known of the build, then show them or say why not. */
+async function load(panel, signal, about) {
   panel.loading();
-  panel.csvFor(query, extra);
   try {
-    const [answer] = await Promise.all([get(route, query, extra, signal), before]);
+    const [answer, module] = await Promise.all([get(panel.route, panel.query(), signal), loaded(panel), about]);
     if (signal.aborted) return;
-    if (name === "kpis") page.failure = null;
-    render(panel, answer, page);
+    page.failure = null;
+    delete root.dataset.noData;
+    if (answer.meta.range && !page.meta) page.meta = answer.meta;
+    if (answer.meta.range) page.meta = answer.meta;
+    const draw = module[panel.chart] ?? module.generic;
+    draw(panel, answer, page);
   } catch (error) {
-    await before;
+    await about;
     if (signal.aborted || error.name === "AbortError") return;
     if (error.type === NO_DATA) return void noData(panel);
     delete root.dataset.noData;
-    if (name === "kpis") page.failure = error.message;
+    if (!page.failure) page.failure = error.message;
     else if (page.failure === error.message) return void panel.waiting();
-    panel.failed(error, error.status === 400 ? ["Show the last 28 days", () => page.go({})] : ["Try again", refresh]);
+    panel.failed(error, error.status === 400 ? ["Show the last 28 days", () => page.afresh()] : ["Try again", () => refresh()]);
+    if (!error.status || error.status === 400) return;
   }
 }
 
@@ -87,9 +90,9 @@ function noData(panel) {
   announce($("#welcome").innerText);
 }
 
-async function loadAbout(query, signal) {
+async function loadAbout(signal) {
   try {
-    const { data } = await get("meta", "", {}, signal);
+    const { data } = await get("meta", "", signal);
     page.about = data;
     format.configure(data);
     freshness();
@@ -98,19 +101,31 @@ async function loadAbout(query, signal) {
   }
 }
 
-/** Ask again for everything. A newer refresh ends an older one. */
-export async function refresh() {
-  running?.abort();
-  running = new AbortController();
+/** Ask again for everything, or for some panels. A newer refresh of everything ends an older one. */
+export async function refresh(only = null) {
+  if (!only) {
+    running?.abort();
+    running = new AbortController();
+    page.failure = null;
+    page.meta = null;
+  }
   const { signal } = running;
-  const query = state.toQuery(state.read());
-  asked = query.toString();
-  controls.show(null);
-  const about = loadAbout(query, signal);
-  const kpis = load("kpis", query, signal, about);
-  const rest = Object.keys(ROUTES).filter((name) => name !== "kpis").map((name) => load(name, query, signal, kpis));
-  await Promise.all([about, kpis, ...rest]);
-  if (!signal.aborted) root.dataset.ready = String(Number(root.dataset.ready) + 1);
+  asked = window.location.search;
+  controls.show(page);
+  const about = only ? Promise.resolve() : loadAbout(signal);
+  await Promise.all([about, ...(only ?? panels).map((panel) => load(panel, signal, about))]);
+  if (signal.aborted) return;
+  controls.show(page);
+  await drawer();
+  root.dataset.ready = String(Number(root.dataset.ready) + 1);
+}
+
+/** What the address says is open, beside the page. */
+async function drawer() {
+  const open = new URLSearchParams(window.location.search).get("open");
+  const dialog = $("#drawer");
+  if (!open && !dialog.open) return;
+  await (await import("./drawer.js")).show(open, page);
 }
 
 function freshness(error) {
@@ -121,7 +136,9 @@ function freshness(error) {
   }
   const { as_of: asOf, built_at: builtAt, build_id: build, timezone } = page.about;
   const item = (label, text) => h("span", { class: "fact" }, `${label} `, h("b", {}, text));
-  line.replaceChildren(...[asOf && item("Data through", format.instant(asOf)), builtAt && item("Built", format.instant(builtAt)), item("Build", build), item("Times in", timezone),
+  const hours = Number(root.dataset.staleHours);
+  const late = hours && asOf && Date.now() - Date.parse(asOf) > hours * 3_600_000;
+  line.replaceChildren(...[asOf && item("Data through", format.instant(asOf)), late && h("span", { class: "badge badge-warn" }, "Stale"), builtAt && item("Built", format.instant(builtAt)), item("Build", build), item("Times in", timezone),
     error && h("span", { class: "fact stale", role: "status" }, "Not up to date: the server cannot be reached.")].filter(Boolean));
 }
 
@@ -131,17 +148,16 @@ async function poll() {
   try {
     const { data } = await get("meta", "");
     if (data.build_id !== page.about?.build_id) await refresh();
-    else if ($(".stale")) freshness();
+    else freshness();
   } catch (error) {
-    freshness(error);
+    if (error.name !== "AbortError" && error.type !== NO_DATA) freshness(error);
   }
 }
 
+window.addEventListener("popstate", () => { if (window.location.search !== asked) refresh(); });
+document.addEventListener("visibilitychange", () => { if (!document.hidden) poll(); });
+setInterval(poll, Number(root.dataset.pollMs));
+$("#look").addEventListener("click", () => refresh());
 startTooltips();
-$("#look").addEventListener("click", refresh);
 controls.start(page);
-window.addEventListener("popstate", () => { if (state.toQuery(state.read()).toString() !== asked) refresh(); });
-document.addEventListener("visibilitychange", poll);
-const every = Number(root.dataset.pollMs);
-if (every > 0) window.setInterval(poll, every);
 refresh();

@@ -1,17 +1,15 @@
-// The range and comparison controls, the theme button, the help dialog and the keys.
+// The range and comparison controls, the filters in use, the theme button, the help dialog and the keys.
 
-import { $, $$ } from "./dom.js";
+import { $, $$, h } from "./dom.js";
 import * as format from "./format.js";
 import * as state from "./state.js";
 import { hide as hideTooltip } from "./tooltip.js";
 
-/** Wire the controls; `page` gives range(), bounds() and go(state). */
+/** Wire the controls; `page` gives range(), bounds() and go(changes). */
 export function start(page) {
-  for (const button of $$("[data-period]")) {
-    button.addEventListener("click", () => page.go(state.withPeriod(state.read(), button.dataset.period)));
-  }
-  const compare = $("#compare");
-  compare.addEventListener("change", () => page.go(state.withCompare(state.read(), compare.value)));
+  $("#period").addEventListener("change", (event) => page.go(state.withPeriod(event.target.value)));
+  $("#compare").addEventListener("change", (event) => compare(page, event.target.value));
+  $("#grain").addEventListener("change", (event) => page.go({ grain: event.target.value }));
   $("#controls").addEventListener("submit", (event) => event.preventDefault());
   for (const input of [$("#from"), $("#to")]) input.addEventListener("change", () => dates(page));
   const move = (direction) => shift(page, direction);
@@ -21,13 +19,20 @@ export function start(page) {
   const help = $("#help");
   $("#help-open").addEventListener("click", () => help.showModal());
   help.addEventListener("click", (event) => { if (event.target === help) help.close(); });
-  document.addEventListener("keydown", (event) => key(event, page, move, help, compare));
+  const filter = async () => (await import("./filters.js")).open(page);
+  $("#filter-add").addEventListener("click", filter);
+  document.addEventListener("keydown", (event) => key(event, page, move, help, filter));
+}
+
+function compare(page, value) {
+  const [how, weekday] = value.split("+");
+  page.go({ compare: how, match_weekday: weekday ? "true" : null, compare_from: null, compare_to: null });
 }
 
 function shift(page, direction) {
   const range = page.range();
   const next = range && page.bounds() && state.shifted(range, direction, page.bounds());
-  if (next) page.go(state.withRange(state.read(), next.from, next.to, page.bounds()));
+  if (next) page.go(state.withRange(next.from, next.to, page.bounds()));
 }
 
 function dates(page) {
@@ -38,7 +43,7 @@ function dates(page) {
   for (const input of [from, to]) input.setAttribute("aria-invalid", String(Boolean(wrong)));
   alert.hidden = !wrong;
   alert.textContent = wrong;
-  if (!wrong) page.go(state.withRange(state.read(), from.value, to.value, page.bounds() ?? {}));
+  if (!wrong) page.go(state.withRange(from.value, to.value, page.bounds() ?? {}));
 }
 
 function theme() {
@@ -49,16 +54,19 @@ function theme() {
   tell();
 }
 
-function key(event, page, move, help, compare) {
+function key(event, page, move, help, filter) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-  if (event.key === "Escape") return void hideTooltip();
-  if (help.open || event.target.closest?.("input, select, textarea, .scroll")) return;
-  const periods = Object.keys(state.PRESETS);
+  if ($("dialog[open]")) return;
+  if (event.key === "Escape") {
+    if (!hideTooltip() && !event.target.closest?.("input, select") && state.filtered()) page.go(state.cleared());
+    return;
+  }
+  if (event.target.closest?.("input, select, textarea, .scroll, [role=grid]")) return;
   const actions = {
-    ArrowLeft: () => move(-1), ArrowRight: () => move(1), t: () => window.ecomTheme.next(), "?": () => help.showModal(),
-    c: () => page.go(state.withCompare(state.read(), compare.value === "none" ? "prev" : "none")),
+    ArrowLeft: () => move(-1), ArrowRight: () => move(1), t: () => window.ecomTheme.next(), "?": () => help.showModal(), f: filter,
+    c: () => compare(page, state.get("compare") === "none" ? "prev" : "none"), "/": () => $("input[type=search]")?.focus(),
   };
-  periods.forEach((period, i) => { actions[i + 1] = () => page.go(state.withPeriod(state.read(), period)); });
+  state.PERIODS.forEach((period, i) => { actions[i + 1] = () => page.go(state.withPeriod(period)); });
   const action = actions[event.key];
   if (!action) return;
   event.preventDefault();
@@ -66,11 +74,16 @@ function key(event, page, move, help, compare) {
 }
 
 /** Show the range that the server worked out, and what the address asks for. */
-export function show(meta, bounds) {
-  const asked = state.read();
-  const period = meta?.range?.period ?? (asked.from || asked.to ? "custom" : asked.period ?? state.DEFAULTS.period);
-  for (const button of $$("[data-period]")) button.setAttribute("aria-pressed", String(button.dataset.period === period));
-  $("#compare").value = asked.compare === "none" ? "none" : "prev";
+export function show(page) {
+  const { meta, about } = page;
+  const bounds = page.bounds();
+  const period = state.get("from") || state.get("to") ? "custom" : state.get("period") ?? "28d";
+  $("#period").value = [...state.PERIODS, "custom"].includes(period) ? period : "custom";
+  const weekday = state.get("match_weekday") === "true" && ["prev", "yoy"].includes(state.get("compare")) ? "+weekday" : "";
+  $("#compare").value = `${state.get("compare")}${weekday}`;
+  $("#grain").value = state.get("grain");
+  chips(page, about);
+  links();
   if (!meta?.range) return;
   const { from, to } = meta.range;
   for (const [input, value] of [[$("#from"), from], [$("#to"), to]]) {
@@ -83,6 +96,30 @@ export function show(meta, bounds) {
     $("#earlier").disabled = !state.shifted({ from, to }, -1, bounds);
     $("#later").disabled = !state.shifted({ from, to }, 1, bounds);
   }
-  const compared = meta.compare_range && !(bounds && meta.compare_range.to < bounds.first) ? ` compared with ${format.range(meta.compare_range.from, meta.compare_range.to)}` : "";
+  const compared = meta.compare_range && !(bounds && meta.compare_range.from < bounds.first) ? ` compared with ${format.range(meta.compare_range.from, meta.compare_range.to)}` : "";
   $("#range-text").textContent = `${format.range(from, to)}${compared}`;
+}
+
+/** The filters in use, each of which a click takes out. */
+function chips(page, about) {
+  const labels = Object.fromEntries((about?.dimensions ?? []).map((one) => [one.name, one.label]));
+  const found = state.DIMENSIONS.flatMap((name) => state.values(name).map((value) => [name, value]));
+  const nodes = found.map(([name, value]) => chip(`${labels[name] ?? name}: ${format.dimension(name, value)}`, () => page.toggle(name, value)));
+  if (state.get("bots") === "out") nodes.push(chip("Without bots", () => page.go({ bots: null })));
+  if (nodes.length > 1) nodes.push(h("button", { type: "button", class: "tool", onclick: () => page.go(state.cleared()) }, "Clear all"));
+  $("#chips").hidden = !nodes.length;
+  $("#chips").replaceChildren(...nodes);
+}
+
+const chip = (text, remove) => h("button", { type: "button", class: "chip", "aria-label": `${text}. Remove this filter`, onclick: remove }, h("span", {}, text), h("span", { class: "chip-x", "aria-hidden": "true" }, "×"));
+
+/** Links to other pages keep the dates and the filters. */
+function links() {
+  const query = state.page();
+  for (const name of ["token", "embed"]) {
+    const value = new URLSearchParams(window.location.search).get(name);
+    if (value) query.set(name, value);
+  }
+  const text = query.toString();
+  for (const link of $$("[data-page-link]")) link.search = text ? `?${text}` : "";
 }

@@ -76,3 +76,19 @@ export function localParts(text) {
 
 /** "1 visitor", "2 visitors". */
 export const plural = (count, one, many = `${one}s`) => `${value(count, "count")} ${count === 1 ? one : many}`;
+
+const WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+
+/** The value of a dimension as people read it. */
+export function dimension(name, value) {
+  if (value === "" || value === null || value === undefined) return "(not set)";
+  if (name === "weekday") return WEEKDAYS[Number(value) - 1] ?? value;
+  if (name === "hour") return `${String(value).padStart(2, "0")}:00`;
+  if (name === "segment") return String(value).replaceAll("_", " ");
+  return String(value);
+}
+export { WEEKDAYS };
+
+/** The first day of a bucket, as its grain reads. */
+export const bucket = (text, grain) => (grain === "month" ? date(text, { month: "long", year: "numeric" }) : grain === "week" ? `week from ${dayShort(text)}` : dayLong(text));
+export const bucketShort = (text, grain) => (grain === "month" ? date(text, { month: "short", year: "2-digit" }) : dayShort(text));

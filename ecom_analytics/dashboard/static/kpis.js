@@ -9,8 +9,8 @@ const UP = "M8 13V3M3.5 7.5 8 3l4.5 4.5";
 const DOWN = "M8 3v10M3.5 8.5 8 13l4.5-4.5";
 
 /** The strip of all figures, in the order of the API. */
-export function strip(figures, meta, about) {
-  return h("dl", { class: "kpis" }, figures.map((figure) => cell(figure, meta, about)));
+export function kpis(panel, { data, meta }, page) {
+  panel.show(h("dl", { class: "kpis" }, data.map((figure) => cell(figure, meta, page.about))));
 }
 
 function cell(figure, meta, about) {
@@ -33,8 +33,10 @@ function shown(figure, meta, about) {
 
 function delta(figure, meta, about) {
   if (!meta.compare_range || (about?.first_date && meta.compare_range.to < about.first_date)) return [];
-  const now = format.range(meta.range.from, meta.range.to);
-  const before = format.range(meta.compare_range.from, meta.compare_range.to);
+  const [range, base] = [meta.change_range ?? meta.range, meta.change_compare_range ?? meta.compare_range];
+  const now = format.range(range.from, range.to);
+  const before = format.range(base.from, base.to);
+  const open = meta.change_range ? "\nDays that are not over are left out." : "";
   const quiet = (text, why) => described(h("span", { class: "delta delta-none", tabindex: "0", role: "note" }, text), why);
   if (about?.first_date && meta.compare_range.from < about.first_date) {
     return quiet("no full comparison", `The data begin on ${format.day(about.first_date)}, so ${before} cannot be compared with ${now}.`);
@@ -47,7 +49,7 @@ function delta(figure, meta, about) {
   const flat = !/[1-9]/.test(text);
   const way = flat ? "flat" : change > 0 ? "up" : "down";
   const word = { flat: "unchanged", up: "more", down: "less" }[way];
-  const words = `${now}: ${format.value(figure.value, figure.unit)}\n${before}: ${format.value(figure.previous, figure.unit)}`;
+  const words = open ? `${now} compared with ${before}.${open}` : `${now}: ${format.value(figure.value, figure.unit)}\n${before}: ${format.value(figure.previous, figure.unit)}`;
   const badge = h("span", { class: `delta delta-${way}`, tabindex: "0", role: "note" }, !flat && icon(way === "up" ? UP : DOWN), h("span", { class: "sr" }, `${word}: `), text.replace(/^[+-−]/u, ""));
   return [...described(badge, words), h("span", { class: "delta-from", "aria-hidden": "true" }, h("span", { class: "minor" }, "from "), format.value(figure.previous, figure.unit, { short: true }))];
 }

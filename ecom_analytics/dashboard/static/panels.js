@@ -2,6 +2,8 @@
 
 import { $, h } from "./dom.js";
 import { address } from "./api.js";
+import * as format from "./format.js";
+import * as state from "./state.js";
 import { described } from "./tooltip.js";
 
 export class Panel {
@@ -9,49 +11,85 @@ export class Panel {
   #asTable = false;
   #content = null;
 
-  constructor(name) {
-    this.element = $(`[data-panel="${name}"]`);
-    this.body = $("[data-body]", this.element);
-    this.title = $("[data-title]", this.element);
-    this.note = $("[data-note]", this.element);
-    this.csv = $(`[data-csv-of="${name}"]`);
-    this.toggle = $("[data-table-toggle]", this.element);
-    this.toggle?.addEventListener("click", () => this.#switch());
+  constructor(element) {
+    this.element = element;
+    this.name = element.dataset.panel;
+    this.chart = element.dataset.chart;
+    this.route = element.dataset.route;
+    this.with = JSON.parse(element.dataset.with);
+    this.knows = new Set(element.dataset.knows.split(" "));
+    this.body = $("[data-body]", element);
+    this.title = $("[data-title]", element);
+    this.note = $("[data-note]", element);
+    this.options = $("[data-options]", element);
+    this.csv = $("[data-csv]", element);
+    this.toggle = $("[data-table-toggle]", element);
+    this.toggle.addEventListener("click", () => this.#switch());
+    this.define(element.dataset.about);
+  }
+
+  /** What the panel asks its route: what of the page's state the route knows, and its own. */
+  query() {
+    const asked = new URLSearchParams([...state.page()].filter(([key]) => this.knows.has(key)));
+    for (const [key, value] of Object.entries({ ...this.with, ...state.panelState(this.name) })) if (this.knows.has(key)) asked.set(key, value);
+    return asked;
+  }
+
+  /** The value of a parameter of the panel alone. */
+  own(key) {
+    return state.ofPanel(this.name, key) ?? this.with[key] ?? null;
   }
 
   /** Mark the panel as busy; what it shows stays, so that nothing jumps. */
   loading() {
     this.body.setAttribute("aria-busy", "true");
+    this.csv.href = address(`${this.route}.csv`, this.query());
   }
 
-  /** The link to exactly what is shown. */
-  csvFor(query, extra = {}) {
-    this.csv.href = address(`${this.csv.dataset.csv}.csv`, query, extra);
-  }
-
-  /** Put the definition on the title, once; the text stays the same. */
+  /** Put the definition on the title; the text stays the same. */
   define(definition) {
-    if (this.title?.dataset.defined || !definition) return;
-    this.title.dataset.defined = "1";
+    if (!definition || this.title.dataset.defined === definition) return;
+    this.title.dataset.defined = definition;
     const [button, words] = described(h("button", { type: "button", class: "term" }, this.title.textContent), definition);
-    this.title.replaceChildren(button);
-    this.title.after(words);
+    this.title.replaceChildren(button, words);
+  }
+
+  rename(text) {
+    const button = $(".term", this.title);
+    if (button) button.textContent = text;
+    else this.title.textContent = text;
   }
 
   remark(text) {
-    if (this.note) this.note.textContent = text ?? "";
+    this.note.textContent = text ?? "";
+  }
+
+  /** A choice of the panel alone: a select whose value is kept in the address. */
+  choose(key, label, choices, page) {
+    const now = this.own(key) ?? choices[0][0];
+    let select = $(`select[data-key="${key}"]`, this.options);
+    if (!select) {
+      select = h("select", { "data-key": key, "aria-label": label });
+      select.addEventListener("change", () => page.go({ [`${this.name}.${key}`]: select.value === (this.with[key] ?? null) ? null : select.value, [`${this.name}.next`]: null }, [this]));
+      this.options.append(select);
+    }
+    if (select.dataset.of !== JSON.stringify(choices)) {
+      select.dataset.of = JSON.stringify(choices);
+      select.replaceChildren(...choices.map(([value, text]) => h("option", { value }, text)));
+    }
+    select.value = now;
   }
 
   /** Show nodes as they are. */
   show(...nodes) {
     this.#content = null;
-    this.#fill(nodes);
+    this.#fill(nodes.flat().filter(Boolean));
     this.#tools(false, true);
   }
 
   /** Show a chart ({box, draw, destroy}) that can change into a table (made when asked for). */
   showChart(graph, table, ...more) {
-    this.#content = { graph, table, more };
+    this.#content = { graph, table, more: more.filter(Boolean) };
     this.#tools(true, true);
     this.#render();
   }
@@ -62,7 +100,7 @@ export class Panel {
   }
 
   unavailable(reason) {
-    this.#message("unavailable", "Not in this data", [], reason);
+    this.#message("unavailable", "Not in this data", [], reason ? reason[0].toUpperCase() + reason.slice(1) : "");
     this.#tools(false, false);
   }
 
@@ -83,8 +121,8 @@ export class Panel {
   }
 
   #tools(table, csv) {
-    if (this.toggle) this.toggle.hidden = !table;
-    if (this.csv) this.csv.hidden = !csv;
+    this.toggle.hidden = !table;
+    this.csv.hidden = !csv;
   }
 
   #switch() {
@@ -99,11 +137,11 @@ export class Panel {
     this.#fill(this.#asTable ? [table()] : [graph.box, ...more]);
     if (this.#asTable) return;
     this.#charts = [graph];
-    graph.draw();
+    graph.draw?.();
   }
 
   #fill(nodes) {
-    for (const graph of this.#charts) graph.destroy();
+    for (const graph of this.#charts) graph.destroy?.();
     this.#charts = [];
     this.body.replaceChildren(...nodes);
     this.body.removeAttribute("aria-busy");
@@ -119,6 +157,29 @@ export function table(caption, columns, rows) {
   return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${caption}, as a table` },
     h("table", {},
       h("caption", { class: "sr" }, caption),
-      h("thead", {}, h("tr", {}, columns.map((c) => h("th", { scope: "col", class: kind(c) }, c.label)))),
+      h("thead", {}, h("tr", {}, columns.map((c) => h("th", { scope: "col", class: kind(c), "aria-sort": c.sort ?? null }, c.heading ?? c.label)))),
       h("tbody", {}, rows.map((row) => h("tr", {}, columns.map((c) => h(c.head ? "th" : "td", { scope: c.head ? "row" : null, class: kind(c) }, c.cell(row))))))));
 }
+
+/** A value as a column of the API says it is. */
+export function cell(column, value) {
+  if (value === null || value === undefined || value === "") return format.MISSING;
+  if (column.type === "day") return format.day(value);
+  if (column.type === "time") return format.instant(value);
+  if (column.type === "flag") return value ? "yes" : "no";
+  if (column.type === "whole" || column.type === "number") return column.unit || typeof value === "number" ? number(value, column.unit || "count") : String(value);
+  return String(value);
+}
+
+/** A number, short where it is long, with the whole of it on hover. */
+export function number(value, unit) {
+  const exact = format.value(value, unit);
+  const short = format.value(value, unit, { short: true });
+  return exact === short ? exact : h("span", { title: exact }, short);
+}
+
+/** The columns of an answer as those of a table. */
+export const columnsOf = (meta, skip = []) =>
+  meta.columns.filter((c) => !skip.includes(c.name)).map((c, i) => ({
+    ...c, number: ["whole", "number"].includes(c.type), head: i === 0, cell: (row) => cell(c, row[c.name]),
+  }));

@@ -1,8 +1,10 @@
 // What the page shows is in its address, and only what differs from the default.
+// Keys of the page are those of the API; those of a panel alone are `panel.key`.
 
-export const DEFAULTS = Object.freeze({ period: "28d", compare: "prev" });
-export const PRESETS = Object.freeze({ "7d": 7, "28d": 28, "91d": 91, all: null });
-const KEYS = ["period", "from", "to", "compare"];
+export const DEFAULTS = Object.freeze({ compare: "prev", grain: "day", bots: "in", match_weekday: "false" });
+export const PERIODS = ["7d", "28d", "91d", "mtd", "last_month", "ytd", "12mo", "all"];
+export const DIMENSIONS = ["source", "channel", "traffic_source", "medium", "campaign", "device", "country", "category", "brand", "weekday", "hour", "segment"];
+const SINGLE = ["period", "from", "to", "compare", "compare_from", "compare_to", "match_weekday", "grain", "bots"];
 const DAY = 86_400_000;
 
 const toTime = (day) => Date.parse(`${day}T00:00:00Z`);
@@ -12,52 +14,71 @@ export const addDays = (day, count) => toDay(toTime(day) + count * DAY);
 export const countDays = (from, to) => Math.round((toTime(to) - toTime(from)) / DAY) + 1;
 export const isDay = (text) => /^\d{4}-\d{2}-\d{2}$/.test(text) && !Number.isNaN(toTime(text)) && toDay(toTime(text)) === text;
 
-/** The state in the address; a range by dates leaves out the period. */
-export function read(search = window.location.search) {
-  const query = new URLSearchParams(search);
-  const state = {};
-  for (const key of KEYS) {
-    const value = query.get(key);
-    if (value) state[key] = value;
+const query = () => new URLSearchParams(window.location.search);
+
+/** The page's part of the address: what applies to all panels and pages. */
+export function page() {
+  const all = query();
+  const found = new URLSearchParams();
+  for (const key of SINGLE) {
+    const value = all.get(key);
+    if (value && value !== DEFAULTS[key] && !(key === "period" && value === "28d")) found.set(key, value);
   }
-  return state;
+  for (const key of DIMENSIONS) for (const value of all.getAll(key)) found.append(key, value);
+  return found;
 }
 
-/** The query for the API, or for the address: only what differs from the default. */
-export function toQuery(state) {
-  const query = new URLSearchParams();
-  for (const key of KEYS) {
-    if (state[key] && state[key] !== DEFAULTS[key]) query.set(key, state[key]);
-  }
-  return query;
+export const get = (key) => query().get(key) ?? DEFAULTS[key] ?? null;
+export const values = (dimension) => query().getAll(dimension);
+export const ofPanel = (panel, key) => query().get(`${panel}.${key}`);
+export const token = () => query().get("token");
+
+/** All that panels alone keep in the address, as {key: value} of one panel. */
+export function panelState(panel) {
+  const found = {};
+  for (const [key, value] of query()) if (key.startsWith(`${panel}.`)) found[key.slice(panel.length + 1)] = value;
+  return found;
 }
 
-/** Change the address (a new entry in the history), keeping what is not ours, such as `embed`. */
-export function write(state) {
-  const query = new URLSearchParams(window.location.search);
-  for (const key of KEYS) query.delete(key);
-  for (const [key, value] of toQuery(state)) query.set(key, value);
-  const text = query.toString();
+/** Change the address: a new entry in the history. False if nothing changed. Values: text, a list, or null to remove. */
+export function write(changes, { replace = false } = {}) {
+  const all = query();
+  for (const [key, value] of Object.entries(changes)) {
+    all.delete(key);
+    const list = Array.isArray(value) ? value : [value];
+    for (const one of list) if (one !== null && one !== undefined && one !== (DEFAULTS[key] ?? null)) all.append(key, one);
+  }
+  if (all.get("period") === "28d") all.delete("period");
+  for (const [key] of Object.entries(changes)) {
+    if (!key.includes(".") && key !== "open") for (const own of [...all.keys()]) if (own.endsWith(".next")) all.delete(own);
+  }
+  const text = all.toString();
   const target = `${window.location.pathname}${text ? `?${text}` : ""}`;
   if (target === window.location.pathname + window.location.search) return false;
-  window.history.pushState(null, "", target);
+  window.history[replace ? "replaceState" : "pushState"](null, "", target);
   return true;
 }
 
-const keepCompare = (state) => (state.compare ? { compare: state.compare } : {});
-
-export const withPeriod = (state, period) => ({ period, ...keepCompare(state) });
-export const withCompare = (state, compare) => ({ ...state, compare });
+export const withPeriod = (period) => ({ period, from: null, to: null });
 
 /** A range by dates, written as its preset when it is one. */
-export function withRange(state, from, to, bounds) {
+export function withRange(from, to, bounds) {
   if (to === bounds.last) {
-    const preset = Object.entries(PRESETS).find(([, days]) => days === countDays(from, to));
-    if (preset) return withPeriod(state, preset[0]);
-    if (from === bounds.first) return withPeriod(state, "all");
+    for (const [period, days] of [["7d", 7], ["28d", 28], ["91d", 91]]) if (days === countDays(from, to)) return withPeriod(period);
+    if (from === bounds.first) return withPeriod("all");
   }
-  return { from, to, ...keepCompare(state) };
+  return { period: null, from, to };
 }
+
+/** Add a value to the filters, or take it out when it is there. */
+export function toggled(dimension, value) {
+  const now = values(dimension);
+  const text = String(value);
+  return { [dimension]: now.includes(text) ? now.filter((one) => one !== text) : [...now, text] };
+}
+
+export const cleared = () => ({ ...Object.fromEntries(DIMENSIONS.map((name) => [name, null])), bots: null });
+export const filtered = () => DIMENSIONS.some((name) => values(name).length) || get("bots") === "out";
 
 /** The range moved by its own length, or null when no data lie there. The last range ends with the data. */
 export function shifted(range, direction, bounds) {
