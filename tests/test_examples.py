@@ -22,8 +22,8 @@ pytest_plugins = ["s3_server"]
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TESTED = {
-    *("custom_stage", "embed_in_flask", "export_to_s3", "own_format", "own_hook", "own_rule", "quickstart"),
-    "upload_to_s3",
+    *("custom_stage", "embed_in_flask", "export_to_s3", "own_format", "own_hook", "own_panel", "own_rule"),
+    *("quickstart", "upload_to_s3"),
 }
 
 
@@ -160,6 +160,31 @@ def test_own_rule_is_found_and_warns(tmp_path, monkeypatch):
             assert done.returncode == 0, done.stderr
         report = json.loads(done.stdout.splitlines()[-1])
         assert (report["staged"], report["warned_by_rule"]) == (staged, warned)
+
+
+def test_own_panel_stands_on_its_page_with_its_csv_and_the_filters(shop, monkeypatch):
+    from ecom_analytics import create_app
+    from ecom_analytics.panels import listing
+
+    found = {**listing.panels(), "basket_sizes": imported("own_panel").BasketSizes()}
+    monkeypatch.setattr(listing, "panels", lambda: found)
+    monkeypatch.setattr("ecom_analytics.dashboard.pages.panels", lambda: found)
+    settings = Settings(home=shop / "home")
+    client = create_app(settings).test_client()
+    assert b'data-panel="basket_sizes"' in client.get("/sales").data
+    assert b'data-panel="basket_sizes"' not in client.get("/products").data
+    rows = client.get("/api/v1/panels/basket_sizes?period=all").get_json()["data"]["rows"]
+    sql = "SELECT least(quantity, 10) AS pieces, count(*) AS transactions FROM transactions GROUP BY 1 ORDER BY 1"
+    assert rows == Warehouse(settings).sql(sql).to_pylist() != []
+    told = client.get("/api/v1/panels/basket_sizes.csv?period=all").text.splitlines()
+    assert told == ["pieces,transactions", *(f"{row['pieces']},{row['transactions']}" for row in rows)]
+    mobile = client.get("/api/v1/panels/basket_sizes?period=all&device=mobile").get_json()["data"]["rows"]
+    [counted] = (
+        Warehouse(settings)
+        .sql("SELECT count(*) AS n FROM transactions JOIN sessions USING (source, session_id) WHERE device = 'mobile'")
+        .to_pylist()
+    )
+    assert 0 < sum(row["transactions"] for row in mobile) == counted["n"] < sum(row["transactions"] for row in rows)
 
 
 class TestOwnRule(EventRuleContract):
