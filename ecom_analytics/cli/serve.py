@@ -15,8 +15,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @with_settings(*PLACES, "host", "port")
-def serve(settings: Settings, output: Output) -> None:
+@click.option("--insecure", is_flag=True, help="Serve beyond this machine without asking for a token.")
+def serve(settings: Settings, output: Output, insecure: bool) -> None:
     """Serve the dashboard and the JSON API until stopped; a newly published build is picked up by itself."""
+    if not insecure:
+        from ecom_analytics.dashboard.serving import check_reach
+
+        check_reach(settings)
     serve_dashboard(settings, output)
 
 
