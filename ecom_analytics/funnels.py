@@ -6,7 +6,6 @@ followed from each event of the first step; the way that goes furthest counts.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ecom_analytics.errors import EcomError
 from ecom_analytics.reports import Report
+from ecom_analytics.warehouse import parameters_of
 
 if TYPE_CHECKING:
     from ecom_analytics.warehouse import Warehouse
@@ -24,7 +24,6 @@ STEPS = ("view", "add_to_cart", "checkout", "purchase")
 UNITS = {"session": "session_id", "visitor": "visitor_id"}
 ORDERS = ("sequential", "strict", "flexible")
 _DEFAULT = ("view", "add_to_cart", "purchase")
-_NAMED = re.compile(r"\$([a-z_0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +131,7 @@ def funnel(
     with warehouse.connect() as connection:
 
         def rows(query: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
-            answer: Any = connection.execute(query, {name: values[name] for name in named(query)})
+            answer: Any = connection.execute(query, {name: values[name] for name in parameters_of(query)})
             listed: list[dict[str, Any]] = answer.to_arrow_table().to_pylist()
             return listed
 
@@ -209,17 +208,6 @@ def count(
         for number, step in enumerate(steps, 1)
     ]
     return tuple(_step(found, number, order) for number in range(len(found)))
-
-
-def named(query: str) -> set[str]:
-    """The parameters that a query names.
-
-    Examples
-    --------
-    >>> sorted(named("SELECT $start, $end"))
-    ['end', 'start']
-    """
-    return set(_NAMED.findall(query))
 
 
 def _check(steps: Sequence[str], unit: str, order: str, window: timedelta | None) -> None:

@@ -44,6 +44,7 @@ LINK = "ecommerce.duckdb"
 _FILE = re.compile(r"warehouse-(?P<build>[0-9A-Za-z.-]+)\.duckdb")
 _opening = threading.Lock()
 T = TypeVar("T")
+_NAMED = re.compile(r"\$([a-z_0-9]+)")
 
 
 def file_name(build_id: str) -> str:
@@ -281,3 +282,14 @@ def _backend(connection: duckdb.DuckDBPyConnection) -> Backend:
 
     backend: Backend = Locked.from_connection(connection)
     return backend
+
+
+def parameters_of(query: str) -> set[str]:
+    """The parameters that a query names.
+
+    Examples
+    --------
+    >>> sorted(parameters_of("SELECT $start, $end"))
+    ['end', 'start']
+    """
+    return set(_NAMED.findall(query))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ecom_analytics.answers.asking import Answer, Ask, Column
-from ecom_analytics.answers.filters import DIMENSIONS
+from ecom_analytics.answers.filters import DIMENSIONS, LINE
 from ecom_analytics.answers.measures import Measures
 
 NAMED = (Column("name", "Name"), Column("value", "Value"))
@@ -130,7 +130,6 @@ def notices(ask: Ask) -> Answer:
 def facets(ask: Ask) -> Answer:
     """The values of a dimension, the most frequent first."""
     dimension, asked = ask.path["dimension"], ask["q"]
-    mart = "transaction_lines" if dimension in ("category", "brand") else "sessions"
     if dimension == "channel":
         counted = _channels(ask)
     elif dimension == "segment":
@@ -141,7 +140,7 @@ def facets(ask: Ask) -> Answer:
             f"SELECT CAST({dimension} AS VARCHAR) AS value, count(*) AS count FROM {relation.sql} AS mart GROUP BY 1"
         )
     else:
-        measure = "transactions" if mart == "transaction_lines" else "sessions"
+        measure = "transactions" if dimension in LINE else "sessions"
         counted = (
             f"SELECT value, CAST(sum({measure}) AS BIGINT) AS count FROM daily_by "
             "WHERE dimension = $dimension GROUP BY 1"
@@ -157,11 +156,16 @@ def facets(ask: Ask) -> Answer:
 
 
 def _channels(ask: Ask) -> str:
-    """Visits by channel. Their names are made of what few sessions say, so they are grouped first."""
+    """SQL of the transactions that channels had a part in: channels without one are no choice worth listing."""
     names = ", ".join(f"'{name}'" for name in ("traffic_source", "medium", "campaign"))
     if not ask.rows(f"SELECT 1 AS one FROM daily_by WHERE dimension IN ({names}) LIMIT 1"):
         return "SELECT CAST(NULL AS VARCHAR) AS value, 0 AS count WHERE false"
     return "SELECT channel AS value, count(DISTINCT (source, transaction_id)) AS count FROM attribution GROUP BY 1"
+
+
+def keyed(key: Any) -> str:
+    """The value of a dimension as filters take it; the empty text for what is not known."""
+    return "" if key is None else str(key)
 
 
 def labelled(dimension: str, key: Any) -> str:

@@ -8,12 +8,12 @@ from datetime import date
 from functools import cached_property
 from typing import Any, Protocol
 
-from ecom_analytics import funnels, metrics
+from ecom_analytics import metrics
 from ecom_analytics.answers import parameters, ranges
 from ecom_analytics.answers.filters import Filters, Relation
 from ecom_analytics.answers.parameters import BadParametersError, Parameter
 from ecom_analytics.answers.ranges import Range
-from ecom_analytics.warehouse import Build
+from ecom_analytics.warehouse import Build, parameters_of
 
 _BEFORE_ALL = date(1970, 1, 1)
 
@@ -178,7 +178,7 @@ class Ask:
 
     def rows(self, sql: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """All rows of a query with the parameters that it names."""
-        named = funnels.named(sql)
+        named = parameters_of(sql)
         return self.marts.rows(sql, {name: value for name, value in (values or {}).items() if name in named})
 
     def relation(self, mart: str, *dimensions: str) -> Relation:

@@ -7,10 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 from ecom_analytics import funnels
-from ecom_analytics.answers.about import labelled
+from ecom_analytics.answers.about import keyed, labelled
 from ecom_analytics.answers.asking import Answer, Ask, Column, change
 from ecom_analytics.answers.filters import DIMENSIONS, UntoldError
-from ecom_analytics.answers.measures import Measures
+from ecom_analytics.answers.measures import Measures, bucket_sql
 from ecom_analytics.answers.parameters import BadParametersError, bad
 from ecom_analytics.answers.ranges import Range, bucket_start
 
@@ -127,8 +127,7 @@ def _reached(ask: Ask, steps: Sequence[str], dimension: str | None, key: str, da
     """Sessions that reached each step, by ``key``: as :func:`funnels.count` counts them, each session by itself.
 
     A session comes from one step to the next if its first run of that one lies later. Only where a first run lies
-    before
-    that of the step before, and another one after it, its runs are looked at one by one.
+    before that of the step before, and another one after it, its runs are looked at one by one.
     """
     relation = ask.relation("sessions", *([dimension] if dimension else []))
     numbers = range(1, len(steps) + 1)
@@ -177,7 +176,7 @@ def _groups(ask: Ask, steps: Sequence[str], days: Range) -> list[dict[str, Any]]
     found = _reached(ask, steps, dimension, f"visits.{dimension}", days)
     ordered = sorted(found.items(), key=lambda item: (-item[1][0], str(item[0])))
     return [
-        {"key": "" if key is None else str(key), "label": labelled(dimension, key), "steps": _rated(steps, counts)}
+        {"key": keyed(key), "label": labelled(dimension, key), "steps": _rated(steps, counts)}
         for key, counts in ordered[:MOST_GROUPS]
     ]
 
@@ -205,8 +204,7 @@ def _rated(steps: Sequence[str], counts: Sequence[int | None]) -> list[dict[str,
 def _trend(ask: Ask, steps: Sequence[str], data: dict[str, Any]) -> Answer:
     """The rate of each step in every day, week or month."""
     grain, days = ask["grain"], ask.range
-    bucket = "{0}.session_date" if grain == "day" else f"CAST(date_trunc('{grain}', {{0}}.session_date) AS DATE)"
-    found = _reached(ask, steps, None, bucket, days)
+    found = _reached(ask, steps, None, bucket_sql("{0}.session_date", grain), days)
     rows = []
     for one in days.buckets(grain):
         counts = found.get(bucket_start(one.first, grain), [0] * len(steps))

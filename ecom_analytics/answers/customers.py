@@ -21,26 +21,15 @@ COHORTS = (
     Column("value", "Value", "number"),
     Column("is_complete", "Over", "flag"),
 )
-_VALUES = {
-    ("rate", "on"): "sum(active) / sum(users)",
-    ("rate", "on_or_after"): "sum(active_on_or_after) / sum(users)",
-    ("people", "on"): "CAST(sum(active) AS BIGINT)",
-    ("people", "on_or_after"): "CAST(sum(active_on_or_after) AS BIGINT)",
-    ("revenue", "on"): "sum(net_value)",
-    ("revenue", "on_or_after"): "sum(net_value)",
-    ("ltv", "on"): "sum(net_value_to_date) / sum(users)",
-    ("ltv", "on_or_after"): "sum(net_value_to_date) / sum(users)",
+_SUMS = {
+    "rate": "sum({active})",
+    "people": "CAST(sum({active}) AS BIGINT)",
+    "revenue": "sum(net_value)",
+    "ltv": "sum(net_value_to_date)",
 }
-_ALSO = {
-    ("rate", "on"): "sum(active)",
-    ("rate", "on_or_after"): "sum(active_on_or_after)",
-    ("people", "on"): "sum(active)",
-    ("people", "on_or_after"): "sum(active_on_or_after)",
-    ("revenue", "on"): "sum(net_value)",
-    ("revenue", "on_or_after"): "sum(net_value)",
-    ("ltv", "on"): "sum(net_value_to_date)",
-    ("ltv", "on_or_after"): "sum(net_value_to_date)",
-}
+_BY_PERSON = ("rate", "ltv")
+"""Measures that are a sum divided by the customers of the cohort."""
+_ACTIVE = {"on": "active", "on_or_after": "active_on_or_after"}
 MOST_PERIODS = 60
 
 
@@ -66,9 +55,11 @@ def cohorts(ask: Ask) -> Answer:
         "most": ask["limit"],
         "periods": MOST_PERIODS,
     }
+    part = _SUMS[measure].format(active=_ACTIVE[mode])
+    value = f"{part} / sum(users)" if measure in _BY_PERSON else part
     rows = ask.rows(
         f"SELECT cohort, period, min(period_start) AS period_start, bool_and(is_complete) AS is_complete, "
-        f"CAST(sum(users) AS BIGINT) AS users, {_VALUES[measure, mode]} AS value, {_ALSO[measure, mode]} AS part "
+        f"CAST(sum(users) AS BIGINT) AS users, {value} AS value, {part} AS part "
         f"FROM cohorts WHERE {where} AND period < $periods AND cohort IN "
         f"(SELECT DISTINCT cohort FROM cohorts WHERE {where} ORDER BY cohort DESC LIMIT $most) "
         "GROUP BY cohort, period ORDER BY cohort DESC, period",
@@ -99,7 +90,7 @@ def _averages(rows: list[dict[str, Any]], measure: str) -> list[dict[str, Any]]:
     for period, cells in sorted(found.items()):
         users = sum(cell["users"] for cell in cells)
         parts = sum(cell["part"] for cell in cells)
-        by = users if measure in ("rate", "ltv") else len(cells)
+        by = users if measure in _BY_PERSON else len(cells)
         averages.append({"period": period, "value": float(parts) / by if by else None, "users": users})
     return averages
 

@@ -1,14 +1,13 @@
-"""Lists of products, transactions, users and conflicts: searched, sorted, in pages; and what is known of one."""
+"""Lists of products, transactions, users and conflicts: searched, sorted, in pages."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from ecom_analytics.answers.asking import Answer, Ask, Column, change
+from ecom_analytics.answers.asking import Answer, Ask, Column
 from ecom_analytics.answers.filters import LINE, UntoldError
-from ecom_analytics.answers.parameters import NotThereError, Parameter
-from ecom_analytics.answers.ranges import Range
+from ecom_analytics.answers.parameters import Parameter
 
 LIMIT = Parameter("limit", "Most rows of one page.", "whole", 10, least=1, most=1000)
 NEXT = Parameter(
@@ -115,7 +114,7 @@ TRANSACTIONS = Listing(
         Column("quantity", "Units", "number", "count"),
         Column("net_value", "Net order value", "number", "money"),
         Column("currency", "Currency"),
-        Column("customer_sequence", "Order number of the customer", "whole", "count"),
+        Column("customer_sequence", "Customer's order no.", "whole", "count"),
     ),
     "-transaction_ts",
     "source, transaction_id",
@@ -141,8 +140,8 @@ AFFINITY = Listing(
         Column("product_id", "Product"),
         Column("other_product_id", "Bought with"),
         Column("together", "Together", "whole", "count"),
-        Column("transactions", "Transactions of the product", "whole", "count"),
-        Column("other_transactions", "Of the other one", "whole", "count"),
+        Column("transactions", "Its orders", "whole", "count"),
+        Column("other_transactions", "Of the other", "whole", "count"),
         Column("support", "Support", "number", "ratio"),
         Column("confidence", "Confidence", "number", "ratio"),
         Column("lift", "Lift", "number"),
@@ -152,10 +151,10 @@ AFFINITY = Listing(
     ("product_id", "other_product_id"),
 )
 _LEFT_OUT = "by these filters sales are told, views and carts are not"
+_SUMS = {name: name for name in ("views", "add_to_carts", "purchases", "quantity", "revenue")}
+_OF_LINES = {"views": "NULL::BIGINT", "add_to_carts": "NULL::BIGINT", "purchases": "1"}
+"""What is summed instead where only lines of transactions are told apart."""
 
-
-_SUMS = {"views": "views", "add_to_carts": "add_to_carts", "purchases": "purchases", "quantity": "quantity",
-         "revenue": "revenue"}  # fmt: skip
 _SOLD = ("-purchases", "-quantity", "-revenue")
 
 
@@ -163,16 +162,9 @@ def products(ask: Ask) -> Answer:
     """Products with an event in the range, or, where events are not told apart so, that were bought in it."""
     base = ask.known_base
     try:
-        relation, date, told = ask.relation("daily_products", *LINE), "date", True
-        sums = dict(_SUMS)
+        relation, date, sums, told = ask.relation("daily_products", *LINE), "date", _SUMS, True
     except UntoldError:
-        relation, date, told = ask.relation("transaction_lines"), "event_date", False
-        sums = {
-            "views": "NULL::BIGINT",
-            "add_to_carts": "NULL::BIGINT",
-            "purchases": "1",
-            **dict(list(_SUMS.items())[3:]),
-        }
+        relation, date, sums, told = ask.relation("transaction_lines"), "event_date", _SUMS | _OF_LINES, False
     values: dict[str, Any] = {**relation.values, **ask.between()}
     if base:
         values |= {"base_start": base.first, "base_end": base.last}
@@ -213,8 +205,8 @@ def products(ask: Ask) -> Answer:
         f"LEFT JOIN ({before}) AS before ON before.source = counted.source AND before.product_id = counted.product_id "
         "LEFT JOIN products ON products.source = counted.source AND products.product_id = counted.product_id"
     )
-    rows, more = PRODUCTS.page(ask, sql, values)
-    return Answer(rows, PRODUCTS.columns, more=more, facts={"remark": None if told else _LEFT_OUT})
+    rows, columns, _, more, facts = paged(PRODUCTS, ask, sql, values)
+    return Answer(rows, columns, more=more, facts={**facts, "remark": None if told else _LEFT_OUT})
 
 
 def users(ask: Ask) -> Answer:
@@ -263,179 +255,6 @@ def affinity(ask: Ask) -> Answer:
 
 
 def paged(listing: Listing, ask: Ask, sql: str, values: dict[str, Any]) -> tuple[Any, ...]:
-    """One page of a listing, and where the next one begins."""
+    """What an answer with one page of a listing is made of."""
     rows, more = listing.page(ask, sql, values)
-    return rows, listing.columns, None, more
-
-
-def _one(ask: Ask, what: str, rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
-    if not rows:
-        raise NotThereError(f"there is no {what} {name!r} in build {ask.marts.build.build_id}")
-    return rows[0]
-
-
-PRODUCT_DAYS = (
-    Column("date", "Day", "day"),
-    Column("views", "Views", "whole", "count"),
-    Column("add_to_carts", "Added to cart", "whole", "count"),
-    Column("purchases", "Bought", "whole", "count"),
-    Column("quantity", "Units", "number", "count"),
-    Column("revenue", "Revenue", "number", "money"),
-)
-
-
-def product(ask: Ask) -> Answer:
-    """What is known of a product, and its days of the range."""
-    name = ask.path["product_id"]
-    values = {"product_id": name, "of_source": ask["of_source"]}
-    found = ask.rows(
-        "SELECT *, CASE WHEN viewers > 0 THEN buyers / viewers END AS conversion FROM products "
-        "WHERE product_id = $product_id AND ($of_source IS NULL OR source = $of_source) ORDER BY views DESC, source",
-        values,
-    )
-    known = _one(ask, "product", found, name)
-    values |= {"of_source": known["source"]}
-    counted = ask.rows(
-        "SELECT date, views, add_to_carts, purchases, quantity, revenue FROM daily_products "
-        "WHERE product_id = $product_id AND source = $of_source AND date BETWEEN $start AND $end ORDER BY date",
-        {**values, **ask.between()},
-    )
-    by_day = {row["date"]: row for row in counted}
-    nothing = {"views": 0, "add_to_carts": 0, "purchases": 0}
-    valued = {"quantity": None if known["quantity"] is None else 0, "revenue": None if known["revenue"] is None else 0}
-    days = [by_day.get(day, {"date": day, **nothing, **valued}) for day in ask.range.days]
-    together = ask.rows(
-        "SELECT other_product_id, together, confidence, lift FROM affinity "
-        "WHERE product_id = $product_id AND source = $of_source ORDER BY together DESC, lift DESC, 1 LIMIT 10",
-        values,
-    )
-    data = {"product": known, "sources": [row["source"] for row in found], "days": days, "bought_with": together}
-    return Answer(data, PRODUCT_DAYS, rows=days)
-
-
-LINES = (
-    Column("line_number", "Line", "whole"),
-    Column("product_id", "Product"),
-    Column("category", "Category"),
-    Column("brand", "Brand"),
-    Column("quantity", "Units", "number", "count"),
-    Column("unit_price", "Unit price", "number", "money"),
-    Column("revenue", "Revenue", "number", "money"),
-    Column("event_ts", "Time", "time"),
-    Column("file", "File"),
-    Column("source_line", "Line of the file", "whole"),
-)
-
-
-def transaction(ask: Ask) -> Answer:
-    """A transaction with its lines, each with the file and the line that it was read from."""
-    name = ask.path["transaction_id"]
-    found = ask.rows(
-        "SELECT * FROM transactions WHERE transaction_id = $transaction_id "
-        "AND ($of_source IS NULL OR source = $of_source) ORDER BY transaction_ts, source",
-        {"transaction_id": name, "of_source": ask["of_source"]},
-    )
-    known = _one(ask, "transaction", found, name)
-    values = {"transaction_id": name, "of_source": known["source"]}
-    lines = ask.rows(
-        "SELECT lines.line_number, lines.product_id, lines.category, lines.brand, lines.quantity, lines.unit_price, "
-        "lines.revenue, lines.event_ts, coalesce(batches.file, lines.batch_id) AS file, lines.source_line "
-        "FROM transaction_lines AS lines LEFT JOIN batches ON batches.batch_id = lines.batch_id "
-        "WHERE lines.transaction_id = $transaction_id AND lines.source = $of_source ORDER BY lines.line_number",
-        values,
-    )
-    disputed = ask.rows(
-        "SELECT kind, message, file, line, value_left_out FROM conflicts "
-        "WHERE transaction_id = $transaction_id AND source = $of_source ORDER BY file, line",
-        values,
-    )
-    data = {"transaction": known, "sources": [row["source"] for row in found], "lines": lines, "conflicts": disputed}
-    return Answer(data, LINES, rows=lines)
-
-
-TIMELINE = (
-    Column("moment", "Time", "time"),
-    Column("kind", "What"),
-    Column("title", "Title"),
-    Column("detail", "Detail"),
-    Column("value", "Value", "number", "money"),
-)
-MOST_OF_TIMELINE = 500
-
-
-def user(ask: Ask) -> Answer:
-    """A user, and all that they did, the newest first."""
-    name = ask.path["user_id"]
-    found = ask.rows(
-        "SELECT users.*, rfm.segment, rfm.r, rfm.f, rfm.m FROM users "
-        "LEFT JOIN rfm ON rfm.source = users.source AND rfm.user_id = users.user_id "
-        "WHERE users.user_id = $user_id AND ($of_source IS NULL OR users.source = $of_source) "
-        "ORDER BY users.sessions DESC, users.source",
-        {"user_id": name, "of_source": ask["of_source"]},
-    )
-    known = _one(ask, "user", found, name)
-    values = {"user_id": name, "of_source": known["source"], "most": MOST_OF_TIMELINE + 1}
-    rows = ask.rows(
-        "SELECT * FROM ("
-        "SELECT session_start AS moment, 'session' AS kind, 'Visit' AS title, concat_ws(' · ', "
-        "concat(events, CASE WHEN events = 1 THEN ' event' ELSE ' events' END), "
-        "CASE WHEN views > 0 THEN concat(views, CASE WHEN views = 1 THEN ' view' ELSE ' views' END) END, "
-        "CASE WHEN add_to_carts > 0 THEN concat(add_to_carts, ' added to cart') END, traffic_source, device, country) "
-        "AS detail, CAST(NULL AS DECIMAL(18, 4)) AS value, session_id AS id FROM sessions "
-        "WHERE user_id = $user_id AND source = $of_source "
-        "UNION ALL SELECT transaction_ts, 'transaction', concat('Transaction ', transaction_id), concat_ws(' · ', "
-        "concat(lines, CASE WHEN lines = 1 THEN ' line' ELSE ' lines' END), concat('order ', customer_sequence, "
-        "' of this customer')), net_value, transaction_id FROM transactions "
-        "WHERE user_id = $user_id AND source = $of_source "
-        "UNION ALL SELECT coalesce(closed_at, last_activity_at), 'cart', concat('Cart ', status), "
-        "concat(items, CASE WHEN items = 1 THEN ' product' ELSE ' products' END), value, "
-        "CAST(cart_number AS VARCHAR) FROM carts "
-        "WHERE user_id = $user_id AND source = $of_source AND status IN ('abandoned', 'emptied', 'open')"
-        ") AS timeline ORDER BY moment DESC, kind DESC, id LIMIT $most",
-        values,
-    )
-    data = {
-        "user": known,
-        "sources": [row["source"] for row in found],
-        "timeline": rows[:MOST_OF_TIMELINE],
-        "has_more": len(rows) > MOST_OF_TIMELINE,
-    }
-    return Answer(data, TIMELINE, rows=rows[:MOST_OF_TIMELINE])
-
-
-ATTRIBUTED = (
-    Column("channel", "Channel"),
-    Column("transactions", "Transactions", "number", "count"),
-    Column("net_value", "Net order value", "number", "money"),
-    Column("share", "Share", "number", "ratio"),
-    Column("previous", "Compared with", "number", "count"),
-    Column("change", "Change", "number", "ratio"),
-)
-MODELS = ("last_non_direct", "first", "last", "linear", "position")
-
-
-def attribution(ask: Ask) -> Answer:
-    """Which channels the transactions of a range are credited to."""
-    if not ask.rows("SELECT 1 AS one FROM attribution LIMIT 1"):
-        reason = "this data does not say where visits come from"
-        return Answer({"model": ask["model"], "available": False, "reason": reason, "rows": []}, ATTRIBUTED, rows=[])
-
-    def credited(days: Range) -> dict[str, dict[str, Any]]:
-        found = ask.rows(
-            "SELECT channel, sum(credit) AS transactions, sum(net_value) AS net_value FROM attribution "
-            "WHERE model = $model AND transaction_date BETWEEN $start AND $end GROUP BY channel "
-            "ORDER BY transactions DESC, channel",
-            {"model": ask["model"], **ask.between(days)},
-        )
-        return {row["channel"]: row for row in found}
-
-    now, base = credited(ask.range), ask.known_base
-    before = credited(base) if base else {}
-    total = sum(row["transactions"] for row in now.values())
-    rows = []
-    for channel, row in now.items():
-        was = before.get(channel, {}).get("transactions", 0) if base else None
-        share = float(row["transactions"] / total) if total else None
-        rows.append({**row, "share": share, "previous": was, "change": change(row["transactions"], was)})
-    data = {"model": ask["model"], "available": True, "reason": None, "rows": rows}
-    return Answer(data, ATTRIBUTED, rows=rows)
+    return rows, listing.columns, None, more, {"sort": ask["sort"]}

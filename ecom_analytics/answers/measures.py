@@ -164,7 +164,7 @@ class Measures:
         for source, together in self._grouped(parts, dimension):
             relation, column = self._dated(source, together[0], dimension)
             rows = self._ask.rows(
-                f"SELECT {dimension} AS key, {_bucket(column, grain)} AS date, "
+                f"SELECT {dimension} AS key, {bucket_sql(column, grain)} AS date, "
                 f"{self._formulas(together, dimension)} FROM {relation.sql} AS {source.mart} "
                 f"WHERE {column} BETWEEN $start AND $end GROUP BY ALL",
                 {**relation.values, **self._ask.between(days)},
@@ -190,7 +190,7 @@ class Measures:
         rows = self._ask.rows(
             "SELECT bucket, sum(visitors) FILTER (date_before IS NULL OR date_before < $start) AS first_of_all, "
             "sum(visitors) FILTER (date_before IS NULL OR date_before < greatest(bucket, $start)) AS visitors "
-            f"FROM (SELECT *, {_bucket('date', grain)} AS bucket FROM daily_visitors WHERE {where}) AS daily_visitors "
+            f"FROM (SELECT *, {bucket_sql('date', grain)} AS bucket FROM daily_visitors WHERE {where}) AS counted "
             "GROUP BY bucket",
             {**self._ask.between(days), "only_source": list(filters.values.get("source", ()))},
         )
@@ -209,7 +209,7 @@ class Measures:
             return {day: {"visitors": count} for day, count in self._visitors(days, grain)[1].items()}
         relation, column = self._dated(source, names[0])
         rows = self._ask.rows(
-            f"SELECT {_bucket(column, grain)} AS date, {self._formulas(names)} FROM {relation.sql} AS {source.mart} "
+            f"SELECT {bucket_sql(column, grain)} AS date, {self._formulas(names)} FROM {relation.sql} AS {source.mart} "
             f"WHERE {column} BETWEEN $start AND $end GROUP BY ALL",
             {**relation.values, **self._ask.between(days)},
         )
@@ -278,5 +278,6 @@ class Measures:
             into.setdefault(key, {}).update({name: row[name] for name in names})
 
 
-def _bucket(column: str, grain: str) -> str:
+def bucket_sql(column: str, grain: str) -> str:
+    """The first day of the week or month of a column, in SQL: :func:`~.ranges.bucket_start` in Python."""
     return column if grain == "day" else f"CAST(date_trunc('{grain}', {column}) AS DATE)"

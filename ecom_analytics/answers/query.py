@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from ecom_analytics.answers.envelope import envelope
 from ecom_analytics.answers.routes import ROUTES, ask
 from ecom_analytics.errors import EcomError
-from ecom_analytics.funnels import named
 
 if TYPE_CHECKING:
     from ecom_analytics.warehouse import Build, Warehouse
@@ -93,8 +92,7 @@ class _Open:
         self._connection = connection
 
     def rows(self, sql: str, parameters: Any = ()) -> list[dict[str, Any]]:
-        values = {name: parameters[name] for name in named(sql)} if parameters else {}
-        self._connection.execute(sql, values)
+        self._connection.execute(sql, parameters)
         names = [column[0] for column in self._connection.description or ()]
         return [dict(zip(names, row, strict=True)) for row in self._connection.fetchall()]
 

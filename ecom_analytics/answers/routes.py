@@ -6,9 +6,19 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ecom_analytics.answers import about, behaviour, customers, figures, lists, quality
+from ecom_analytics.answers import (
+    about,
+    attribution,
+    behaviour,
+    breakdowns,
+    customers,
+    details,
+    figures,
+    lists,
+    quality,
+)
 from ecom_analytics.answers.asking import Answer, Ask, Column, Marts
-from ecom_analytics.answers.filters import DIMENSIONS, FILTERS
+from ecom_analytics.answers.filters import DIMENSIONS, FILTERS, UntoldError
 from ecom_analytics.answers.parameters import NotThereError, Parameter
 from ecom_analytics.answers.ranges import COMPARISON, GRAIN, RANGE
 
@@ -39,6 +49,14 @@ class Route:
     parameters: tuple[Parameter, ...] = ()
     columns: tuple[Column, ...] = ()
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def put(self, asked: Ask) -> Answer:
+        """Its answer; no rows and the reason, where what it is of cannot be told apart as the filters want."""
+        try:
+            return self.answer(asked)
+        except UntoldError as error:
+            reason = f"this cannot be told by {DIMENSIONS.get(error.dimension, error.dimension).lower()}"
+            return Answer([], self.columns, facts={"reason": reason})
 
     @property
     def parts(self) -> list[str]:
@@ -78,21 +96,21 @@ ROUTES: dict[str, Route] = {
         Route("kpis", figures.kpis, "Key figures of a range, their change and their course.", (*_FIGURES, GRAIN),
               figures.CARDS),
         Route("timeseries", figures.timeseries, "A metric by day, week or month.", (*_FIGURES, GRAIN, _METRIC, _SPLIT)),
-        Route("breakdown/{dimension}", figures.breakdown, "A metric by the values of a dimension.",
+        Route("breakdown/{dimension}", breakdowns.breakdown, "A metric by the values of a dimension.",
               (*_FIGURES, _METRIC, lists.LIMIT), choices={"dimension": BREAKDOWNS}),
         Route("products", lists.products, "Products with an event in the range.",
               (*_FIGURES, *_listed(lists.PRODUCTS)), lists.PRODUCTS.columns),
-        Route("products/{product_id}", lists.product, "A product, its days, and what is bought with it.",
-              (*RANGE, _OF_SOURCE), lists.PRODUCT_DAYS),
+        Route("products/{product_id}", details.product, "A product, its days, and what is bought with it.",
+              (*RANGE, _OF_SOURCE), details.PRODUCT_DAYS),
         Route("transactions", lists.transactions, "Transactions of the range.",
               (*_FIGURES, *_listed(lists.TRANSACTIONS)), lists.TRANSACTIONS.columns),
-        Route("transactions/{transaction_id}", lists.transaction,
+        Route("transactions/{transaction_id}", details.transaction,
               "A transaction and its lines, each with the file and line that it was read from.", (_OF_SOURCE,),
-              lists.LINES),
+              details.LINES),
         Route("users", lists.users, "Users with a session in the range.", (*_FIGURES, *_listed(lists.USERS)),
               lists.USERS.columns),
-        Route("users/{user_id}", lists.user, "A user, and all that they did, the newest first.", (_OF_SOURCE,),
-              lists.TIMELINE),
+        Route("users/{user_id}", details.user, "A user, and all that they did, the newest first.", (_OF_SOURCE,),
+              details.TIMELINE),
         Route("conflicts", lists.conflicts, "Transaction ids that are used twice.",
               (*RANGE, *_listed(lists.CONFLICTS)), lists.CONFLICTS.columns),
         Route("funnel", behaviour.funnel, "How many come from one step to the next.", (
@@ -124,9 +142,10 @@ ROUTES: dict[str, Route] = {
         Route("affinity", lists.affinity, "Products that are bought together, over all dates.",
               (Parameter("product_id", "Only pairs of this product."), *_listed(lists.AFFINITY)),
               lists.AFFINITY.columns),
-        Route("attribution", lists.attribution, "Which channels transactions are credited to.",
-              (*RANGE, *COMPARISON, Parameter("model", "How touches share a transaction.", "choice", lists.MODELS[0],
-                                              lists.MODELS)), lists.ATTRIBUTED),
+        Route("attribution", attribution.attribution, "Which channels transactions are credited to.",
+              (*RANGE, *COMPARISON,
+               Parameter("model", "How touches share a transaction.", "choice", attribution.MODELS[0],
+                         attribution.MODELS)), attribution.ATTRIBUTED),
         Route("facets/{dimension}", about.facets, "The values of a dimension, the most frequent first.",
               (lists.Q, Parameter("limit", "Most values.", "whole", 50, least=1, most=1000)), about.FACETS,
               {"dimension": tuple(DIMENSIONS)}),
@@ -168,7 +187,7 @@ def ask(
     known, named = ROUTES[route], dict(path or {})
     check_path(known, named)
     asked = Ask(marts, known.parameters, given, named)
-    return asked, known.answer(asked)
+    return asked, known.put(asked)
 
 
 def check_path(route: Route, path: Mapping[str, str]) -> None:

@@ -26,7 +26,7 @@ SALT = "ecom-analytics embed"
 LONGEST = 4000
 """Characters of a signed token."""
 _PAGE = ("meta", "metrics", "capabilities", "panels", "notices")
-"""What a page needs to be drawn at all; it tells nothing of what a filter leaves out."""
+"""What a page needs to be drawn at all. What it tells of the whole is left out by the API."""
 
 
 class DeniedError(Exception):

@@ -20,8 +20,8 @@ from ecom_analytics.dashboard.generations import BusyServerError, Cache, Generat
 from ecom_analytics.dashboard.openapi import document
 from ecom_analytics.errors import EcomError, NotBuiltError
 from ecom_analytics.panels import panels
-from ecom_analytics.panels.builtin import RoutePanel
 from ecom_analytics.panels.listing import ALL_ROUTES
+from ecom_analytics.panels.route_panel import RoutePanel
 
 if TYPE_CHECKING:
     from flask import Blueprint, Response
@@ -156,9 +156,11 @@ def _body(
     if hides and route.path.startswith("panels/") and not _of_a_part(path["panel"], given):
         raise DeniedError(403, "this link shows a part of the data only, and this cannot be told of a part")
     asked = Ask(generation, route.parameters, given, path)
-    answer = route.answer(asked)
+    answer = route.put(asked)
     if hides and route.path == "meta":
         answer = _without_inputs(answer)
+    elif hides and route.path == "notices":
+        answer = Answer([], answer.columns)
     if as_csv:
         return Body(csv_text(answer), answer.more)
     return Body(json_text(envelope(asked, answer)), answer.more)
@@ -190,7 +192,7 @@ def _zipped(generation: Generation, given: Mapping[str, Sequence[str]], hides: b
             page = getattr(panels()[name], "page", "other")
             entry = zipfile.ZipInfo(f"{page}-{name}.csv", _EPOCH)  # equal answers are equal bytes
             entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, csv_text(route.answer(asked)))
+            archive.writestr(entry, csv_text(route.put(asked)))
     return out.getvalue()
 
 

@@ -12,13 +12,14 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING, Any
 
+from ecom_analytics.answers.filters import DIMENSIONS
 from ecom_analytics.dashboard.access import Access, Authenticate
 from ecom_analytics.dashboard.api import METHODS, Api, only_get, told
 from ecom_analytics.dashboard.bodies import Body, problem
 from ecom_analytics.dashboard.generations import Generations
 from ecom_analytics.errors import EcomError, NotBuiltError
 from ecom_analytics.panels import panels
-from ecom_analytics.panels.listing import ALL_ROUTES
+from ecom_analytics.panels.listing import ALL_ROUTES, PAGES
 
 if TYPE_CHECKING:
     from flask import Blueprint, Response
@@ -34,17 +35,6 @@ POLICY = (
 )
 """Of every answer; the origins that may frame it come after the last word."""
 
-PAGES = {
-    "overview": "Overview",
-    "sales": "Sales",
-    "products": "Products",
-    "customers": "Customers",
-    "funnel": "Funnel",
-    "retention": "Retention",
-    "data": "Data",
-}
-"""Page → title."""
-
 PERIODS = (
     ("7d", "Last 7 days"),
     ("28d", "Last 28 days"),
@@ -56,19 +46,19 @@ PERIODS = (
     ("all", "All dates"),
 )
 _ALWAYS = ("state", "api", "dom", "format", "tooltip", "panels", "controls")
-_DRAWN = {
-    "kpis": "kpis", "line": "lines", "metric": "lines", "split": "lines", "rates": "lines", "curves": "lines",
-    "pareto": "lines", "funnel": "funnel", "funnel_by": "funnel", "carts": "funnel", "products": "ranking",
-    "ranking": "ranking", "channels": "ranking", "segments": "ranking", "table": "tables", "heat": "heat",
-    "cohorts": "heat", "notices": "notices", "account": "quality", "build": "quality", "rejected": "quality",
-    "checks": "quality", "lineage": "quality", "glossary": "quality", "downloads": "quality",
-}  # fmt: skip
-"""How a panel is drawn → the module that draws it, so that the page can fetch it early."""
-
-_WITHOUT_CANVAS = {
-    "kpis", "funnel", "funnel_by", "carts", "products", "ranking", "channels", "segments", "table", "heat", "cohorts",
-    "notices", "account", "build", "rejected", "checks", "lineage", "glossary", "downloads",
-}  # fmt: skip
+_DRAWN_BY = {
+    "kpis": ("kpis",),
+    "lines": ("line", "metric", "split", "rates", "curves", "pareto"),
+    "funnel": ("funnel", "funnel_by"),
+    "ranking": ("products", "ranking", "channels", "segments", "carts"),
+    "tables": ("table",),
+    "heat": ("heat", "cohorts"),
+    "notices": ("notices",),
+    "quality": ("account", "build", "rejected", "checks", "lineage", "glossary", "downloads"),
+}
+"""Module → how the panels are drawn that it draws; ``bars`` draws all others."""
+_MODULES = {chart: module for module, charts in _DRAWN_BY.items() for chart in charts}
+_WITH_CANVAS = {"lines", "bars"}
 
 _log = logging.getLogger(__name__)
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".md": "text/markdown"}
@@ -80,10 +70,12 @@ def _shown(panel: Any) -> dict[str, Any]:
     path = route if route in ALL_ROUTES else next(
         (one for one in ALL_ROUTES if one.startswith(f"{route.rpartition('/')[0]}/{{")), "panels/{panel}"
     )  # fmt: skip
+    chart = panel.chart if hasattr(panel, "route") else f"generic_{panel.chart}"
     return {
         "name": panel.name,
         "title": panel.title,
-        "chart": panel.chart if hasattr(panel, "route") else f"generic_{panel.chart}",
+        "chart": chart,
+        "module": _MODULES.get(chart, "bars"),
         "route": route,
         "parameters": dict(getattr(panel, "parameters", {})),
         "width": int(getattr(panel, "width", 6)),
@@ -127,7 +119,7 @@ def make_blueprint(settings: Settings, authenticate: Authenticate | None = None)
 
         base = url_for(".api").rstrip("/")
         shown = [_shown(panel) for panel in panels().values() if getattr(panel, "page", "overview") == page]
-        charts = {panel["chart"] for panel in shown}
+        modules = dict.fromkeys(panel["module"] for panel in shown)
         text = render_template(
             "index.html",
             asset=_asset,
@@ -138,11 +130,11 @@ def make_blueprint(settings: Settings, authenticate: Authenticate | None = None)
             page_url=lambda name: url_for(".page", page=name) if name != "overview" else url_for(".index"),
             periods=PERIODS,
             shown=shown,
+            known={name for panel in shown for name in panel["knows"].split()},
             stale_hours=settings.stale_hours,
-            modules=[
-                f"{name}.js" for name in dict.fromkeys([*_ALWAYS, *(_DRAWN.get(chart, "bars") for chart in charts)])
-            ],
-            charts=bool(charts - _WITHOUT_CANVAS),
+            dimensions=tuple(DIMENSIONS),
+            modules=[f"{name}.js" for name in (*_ALWAYS, *modules)],
+            charts=not _WITH_CANVAS.isdisjoint(modules),
         )
         answer = Body(text).respond("text/html; charset=utf-8")
         answer.headers["Cache-Control"] = "no-cache"

@@ -16,9 +16,19 @@ from ecom_analytics.answers.parameters import NotThereError
 from ecom_analytics.answers.ranges import COMPARISON, GRAIN, RANGE
 from ecom_analytics.answers.routes import ROUTES, Route
 from ecom_analytics.errors import PluginError
-from ecom_analytics.panels.builtin import RoutePanel
+from ecom_analytics.panels.route_panel import RoutePanel
 
-PAGES = ("overview", "sales", "products", "customers", "funnel", "retention", "data")
+PAGES = {
+    "overview": "Overview",
+    "sales": "Sales",
+    "products": "Products",
+    "customers": "Customers",
+    "funnel": "Funnel",
+    "retention": "Retention",
+    "data": "Data",
+}
+"""Page → title, in their order."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -69,7 +79,7 @@ def panels() -> dict[str, Any]:
     def place(name: str) -> tuple[int, int, str]:
         panel = found[name]
         page = getattr(panel, "page", "overview")
-        return (PAGES.index(page) if page in PAGES else len(PAGES), getattr(panel, "order", 100), name)
+        return (list(PAGES).index(page) if page in PAGES else len(PAGES), getattr(panel, "order", 100), name)
 
     return {name: found[name] for name in sorted(found, key=place)}
 

@@ -86,7 +86,7 @@ class Visit:
         self.page.on("response", lambda response: self.got.append(response))
 
     def open(self, query: str = "") -> Visit:
-        """Go to the page and wait until its panels are settled."""
+        """Go to a page, with a query or without, and wait until its panels are settled."""
         self.page.goto(f"{self.address}/{query}")
         self.settle(1)
         return self

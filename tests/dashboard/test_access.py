@@ -54,6 +54,9 @@ def test_a_signed_link_shows_its_part_of_the_data_and_no_other(built_settings: S
     part = client.get(f"/api/v1/kpis?period=all&token={token}").get_json()["data"]
     assert part == own.get("/api/v1/kpis?period=all&device=mobile").get_json()["data"]
     assert part != own.get("/api/v1/kpis?period=all").get_json()["data"]
+    assert own.get("/api/v1/notices").get_json()["data"]
+    assert client.get(f"/api/v1/notices?token={token}").get_json()["data"] == []
+    assert client.get(f"/api/v1/meta?token={token}").get_json()["data"]["input"] == {}
     assert client.get(f"/api/v1/kpis?device=desktop&token={token}").status_code == 403
     assert client.get(f"/api/v1/panels/trend?token={token}").status_code == 200
     untold = {"affinity", "runs", "account", "rejected", "checks"}

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -16,9 +17,10 @@ from flask.testing import FlaskClient
 
 from ecom_analytics import Settings, Warehouse, create_app
 from ecom_analytics.answers import Answer, Column, csv_text, json_text
+from ecom_analytics.answers.filters import DIMENSIONS
 from ecom_analytics.dashboard import blueprint
 from ecom_analytics.dashboard.generations import Generation
-from ecom_analytics.panels.listing import ALL_ROUTES
+from ecom_analytics.panels.listing import ALL_ROUTES, panels
 
 FROM, TO = date(2026, 1, 26), date(2026, 2, 15)
 RANGE = f"from={FROM}&to={TO}"
@@ -308,3 +310,36 @@ def test_static_files_are_immutable_gzipped_and_under_a_strict_policy(client: Fl
     assert len(packed.data) < len(client.get(address).data)
     assert client.get("/static/x/../pages.py").status_code == 404
     assert client.get("/static/x/%2e%2e/pages.py").status_code == 404
+
+
+def _paths(path: str, choices: Mapping[str, tuple[str, ...]], marts: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """The addresses of a route, with whatever its path leaves open filled in."""
+    known = {
+        "product_id": (marts["products"][0]["product_id"],),
+        "transaction_id": (marts["transactions"][0]["transaction_id"],),
+        "user_id": (marts["transactions"][0]["user_id"],),
+        "panel": tuple(panels()),
+    }
+    found = [path]
+    for part, values in (known | dict(choices)).items():
+        found = [one.replace(f"{{{part}}}", quote(value)) for one in found for value in values]
+    return list(dict.fromkeys(found))
+
+
+@pytest.mark.parametrize("path", ALL_ROUTES)
+def test_every_route_takes_every_filter_that_it_knows(path: str, client: FlaskClient, marts: Any) -> None:
+    route = ALL_ROUTES[path]
+    known = {parameter.name for parameter in route.parameters}
+    asked = [f"{name}={1 if name in ('weekday', 'hour') else 'none'}" for name in DIMENSIONS if name in known]
+    asked += ["bots=out"] if "bots" in known else []
+    for address in _paths(path, route.choices, marts):
+        for query in ("", *asked):
+            for suffix in ("", ".csv"):
+                answer = client.get(f"/api/v1/{address}{suffix}?{query}")
+                assert answer.status_code == 200, (address, suffix, query, answer.text)
+
+
+def test_a_list_that_cannot_be_told_apart_is_empty_and_says_why(client: FlaskClient) -> None:
+    told = client.get("/api/v1/users?category=Shoes").get_json()
+    assert (told["data"], told["meta"]["reason"]) == ([], "this cannot be told by category")
+    assert client.get("/api/v1/users.csv?category=Shoes").text.count("\r\n") == 1

@@ -98,6 +98,41 @@ def test_axe_finds_no_violation(browser: Browser, shop: str, theme: str, width: 
         assert visit.page.evaluate(VIOLATIONS) == []
 
 
+@pytest.mark.parametrize(("theme", "width"), [("light", 1440), ("dark", 390)])
+@pytest.mark.parametrize("page", ["sales", "products", "customers", "funnel", "retention", "data"])
+def test_each_page_is_quiet_and_accessible(browser: Browser, shop: str, page: str, theme: str, width: int) -> None:
+    with visiting(browser, shop, theme=theme, width=width) as visit:
+        visit.open(page)
+        assert visit.page.locator("[data-panel] [role=alert]").count() == 0
+        assert visit.page.locator(".skeleton").count() == 0
+        assert visit.overflow() <= 0
+        assert visit.page.evaluate("() => window.shifted") < 0.1
+        visit.page.evaluate(axe_script())
+        assert visit.page.evaluate(VIOLATIONS) == []
+        assert visit.said == []
+        assert {urlsplit(url).netloc for url in visit.asked} == {urlsplit(shop).netloc}
+        assert {response.status for response in visit.got} == {200}
+
+
+def test_a_click_filters_the_page_and_escape_clears(browser: Browser, shop: str) -> None:
+    with visiting(browser, shop) as visit:
+        visit.open("sales")
+        whole = visit.figures()
+        with visit.refreshing():
+            visit.page.locator('[data-panel="heat"] .heat-cell').nth(20).click()
+        asked = parse_qs(visit.query()[1:])
+        assert set(asked) == {"weekday", "hour"}
+        assert visit.figures()["transactions"] < whole["transactions"]
+        assert visit.figures() == pytest.approx(
+            {figure["name"]: figure["value"] for figure in visit.api(f"kpis{visit.query()}")["data"]}
+        )
+        assert visit.page.locator("#chips .chip").count() == 2
+        visit.page.mouse.move(0, 0)  # away from the cell: Escape closes its tooltip first
+        with visit.refreshing():
+            visit.page.keyboard.press("Escape")
+        assert (visit.query(), visit.figures()) == ("", whole)
+
+
 def test_axe_finds_what_is_wrong(visit: Visit) -> None:
     visit.open()
     visit.page.evaluate(axe_script())

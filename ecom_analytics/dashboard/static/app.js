@@ -11,13 +11,6 @@ import { start as startTooltips } from "./tooltip.js";
 const root = document.documentElement;
 const NO_DATA = "urn:ecom-analytics:no-data";
 
-/** How a panel is drawn → the module that draws it, loaded when a page needs it. */
-const MODULES = {
-  kpis: "kpis", line: "lines", metric: "lines", split: "lines", rates: "lines", curves: "lines", pareto: "lines", bars: "bars", histogram: "bars", users: "bars", generic_bars: "bars", generic_line: "bars",
-  funnel: "funnel", funnel_by: "funnel", carts: "funnel", products: "ranking", ranking: "ranking", channels: "ranking", segments: "ranking",
-  table: "tables", heat: "heat", cohorts: "heat", notices: "notices",
-  account: "quality", build: "quality", rejected: "quality", checks: "quality", lineage: "quality", glossary: "quality", downloads: "quality",
-};
 const panels = $$("[data-panel]").map((element) => new Panel(element));
 let running = null;
 let asked = null;
@@ -25,7 +18,6 @@ let asked = null;
 const page = {
   about: null,
   meta: null,
-  failure: null,
   range: () => page.meta?.range,
   bounds: () => (page.about?.first_date ? { first: page.about.first_date, last: page.about.last_date } : null),
   /** Change the address, and ask again: for all panels, or for those that alone changed. */
@@ -36,8 +28,7 @@ const page = {
   },
   /** Forget all that the address says, for it says something wrong. */
   afresh() {
-    window.history.pushState(null, "", window.location.pathname + (root.dataset.embed === undefined ? "" : "?embed=1"));
-    refresh();
+    if (state.forget()) refresh();
   },
   toggle: (dimension, value) => page.go(state.toggled(dimension, value)),
   open: (what, id) => page.go({ open: `${what}:${id}` }, []),
@@ -56,18 +47,15 @@ const page = {
   },
 };
 
-const loaded = (panel) => import(`./${MODULES[panel.chart] ?? "bars"}.js`);
-
 /** One panel: wait for its figures, and for what is known of the build, then show them or say why not. */
 async function load(panel, signal, about) {
   panel.loading();
   try {
-    const [answer, module] = await Promise.all([get(panel.route, panel.query(), signal), loaded(panel), about]);
+    const [answer, module] = await Promise.all([get(panel.route, panel.query(), signal), import(`./${panel.module}.js`), about]);
     if (signal.aborted) return;
-    page.failure = null;
     delete root.dataset.noData;
-    if (answer.meta.range && !page.meta) page.meta = answer.meta;
-    if (answer.meta.range) page.meta = answer.meta;
+    if (answer.meta.range && !page.meta?.compare_range) page.meta = answer.meta;
+    if (answer.meta.reason) return void panel.unavailable(answer.meta.reason);
     const draw = module[panel.chart] ?? module.generic;
     draw(panel, answer, page);
   } catch (error) {
@@ -75,11 +63,19 @@ async function load(panel, signal, about) {
     if (signal.aborted || error.name === "AbortError") return;
     if (error.type === NO_DATA) return void noData(panel);
     delete root.dataset.noData;
-    if (!page.failure) page.failure = error.message;
-    else if (page.failure === error.message) return void panel.waiting();
-    panel.failed(error, error.status === 400 ? ["Show the last 28 days", () => page.afresh()] : ["Try again", () => refresh()]);
-    if (!error.status || error.status === 400) return;
+    panel.waiting();
+    return error;
   }
+}
+
+/** Say what failed: each failure once, in the first panel that it befell, whichever answered first. */
+function tell(failures) {
+  const told = new Set();
+  failures.forEach(([panel, error]) => {
+    if (told.has(error.message)) return;
+    told.add(error.message);
+    panel.failed(error, error.status === 400 ? ["Show the last 28 days", () => page.afresh()] : ["Try again", () => refresh()]);
+  });
 }
 
 /** Nothing was published yet: no failure, so one friendly word takes the place of the panels. */
@@ -106,15 +102,17 @@ export async function refresh(only = null) {
   if (!only) {
     running?.abort();
     running = new AbortController();
-    page.failure = null;
     page.meta = null;
   }
   const { signal } = running;
   asked = window.location.search;
   controls.show(page);
   const about = only ? Promise.resolve() : loadAbout(signal);
-  await Promise.all([about, ...(only ?? panels).map((panel) => load(panel, signal, about))]);
+  const asking = only ?? panels;
+  const errors = await Promise.all(asking.map((panel) => load(panel, signal, about)));
+  await about;
   if (signal.aborted) return;
+  tell(asking.map((panel, i) => [panel, errors[i]]).filter(([, error]) => error));
   controls.show(page);
   await drawer();
   root.dataset.ready = String(Number(root.dataset.ready) + 1);

@@ -45,6 +45,7 @@ export function histogram(panel, { data, meta }, page) {
   const best = rows.reduce((a, b) => (b.value > a.value ? b : a));
   const graph = chart({
     label: `${data.definition} Most: ${name(best)} with ${count(best.value)}.`, points: rows.map((r) => `${name(r)}: ${count(r.value)}`),
+    ...(money ? { names(index) { return this.getLabelForValue(index); } } : {}),
     spec: barSpec({ labels: rows.map((r) => (money ? format.tick(r.from, "count") : r.label)), values: rows.map((r) => r.value) }),
     axis: (v) => format.tick(v, "count"),
     tooltip: { title: (items) => name(rows[items[0].dataIndex]) + (money ? "" : " transactions"), label: (item) => `${count(item.raw)} ${data.label.toLowerCase()}`, afterLabel: (item) => format.value(rows[item.dataIndex].share, "ratio") },

@@ -115,11 +115,6 @@ const chip = (text, remove) => h("button", { type: "button", class: "chip", "ari
 
 /** Links to other pages keep the dates and the filters. */
 function links() {
-  const query = state.page();
-  for (const name of ["token", "embed"]) {
-    const value = new URLSearchParams(window.location.search).get(name);
-    if (value) query.set(name, value);
-  }
-  const text = query.toString();
+  const text = new URLSearchParams([...state.page(), ...state.visit()]).toString();
   for (const link of $$("[data-page-link]")) link.search = text ? `?${text}` : "";
 }

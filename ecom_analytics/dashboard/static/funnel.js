@@ -1,9 +1,8 @@
-// How far visitors come, compared and told apart, and what becomes of carts.
+// How far visitors come, compared and told apart.
 
 import { h } from "./dom.js";
 import * as format from "./format.js";
 import { table } from "./panels.js";
-import { described } from "./tooltip.js";
 
 const percent = (ratio) => format.value(ratio, "ratio");
 const count = (n) => format.value(n, "count");
@@ -37,7 +36,7 @@ export function funnel(panel, { data, meta }, page) {
     const then = compared && step.previous !== null && i > 0 ? h("span", { class: "funnel-before" }, `was ${percent(step.previous_rate)}`) : null;
     return h("li", { "data-step": step.name }, lost,
       h("p", { class: "funnel-head" }, h("span", { class: "funnel-name" }, step.label), h("span", { class: "funnel-count", title: compared && step.previous !== null ? `${count(step.previous)} in ${spanOf(meta.compare_range)}` : null }, count(step.count))),
-      h("div", { class: "funnel-bar" }, ...meter(step.rate_from_start, `${step.label}: ${percent(step.rate_from_start)} of the start`, compared ? step.previous_rate : null), h("span", { class: "funnel-rate" }, percent(step.rate_from_start), then)));
+      h("div", { class: "funnel-bar" }, ...meter(step.rate_from_start, `${step.label}: ${percent(step.rate_from_start)} of the start`, compared && i > 0 ? step.previous_rate : null), h("span", { class: "funnel-rate" }, percent(step.rate_from_start), then)));
   }));
   const note = h("p", { class: "foot-note" }, `${data.unit === "session" ? "Sessions" : "Visitors"} in ${spanOf(meta.range)}${compared ? `; the mark is ${spanOf(meta.compare_range)}` : ""}.`);
   panel.showChart({ box: h("div", { class: "funnel-box" }, list) }, asTable, note);
@@ -57,22 +56,4 @@ export function funnel_by(panel, { data, meta }, page) {
     { label, head: true, cell: pick }, { label: first.label, number: true, cell: (g) => count(g.steps[0].count) },
     ...later.map((step, i) => ({ label: step.label, number: true, cell: (g) => h("span", { title: count(g.steps[i + 1].count) }, percent(g.steps[i + 1].rate_from_start)) })),
   ], data.groups));
-}
-
-export function carts(panel, { data, meta }, page) {
-  if (!data.available) return panel.unavailable(data.reason);
-  const total = data.rows.reduce((all, row) => all + row.carts, 0);
-  if (!total) return panel.empty(page.nothing(meta, "carts"), page.wider());
-  const rates = h("dl", { class: "account" }, data.rates.filter((one) => one.value !== null).map((one) => h("div", {}, h("dt", {}, ...described(h("span", { class: "term", tabindex: "0" }, one.label), one.definition)), h("dd", {}, percent(one.value), one.previous !== null && h("span", { class: "was" }, ` was ${percent(one.previous)}`)))));
-  const most = Math.max(...data.rows.map((row) => row.carts));
-  const money = data.rows.some((row) => row.value !== null);
-  const name = (row) => {
-    const bar = h("span", { class: "row-bar", "aria-hidden": "true" });
-    bar.style.width = `${(100 * row.carts) / most}%`;
-    return [bar, h("span", { class: "row-name" }, row.label)];
-  };
-  const columns = [{ label: "Carts", head: true, cell: name }, { label: "Count", number: true, cell: (r) => count(r.carts) }, { label: "Share", number: true, cell: (r) => percent(r.share) }];
-  if (money) columns.push({ label: "Value in them", number: true, minor: true, cell: (r) => format.value(r.value, "money", { short: true }) });
-  if (data.rows.some((r) => r.previous !== null)) columns.push({ label: "Before", number: true, minor: true, cell: (r) => count(r.previous) });
-  panel.show(rates, h("div", { class: "bars-table" }, table("Carts by what became of them", columns, data.rows)));
 }

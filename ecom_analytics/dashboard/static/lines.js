@@ -89,11 +89,13 @@ export function rates(panel, { data, meta }, page) {
 export function curves(panel, { data, meta }, page) {
   options(panel, page);
   if (!data.available) return panel.unavailable(data.reason);
-  const cohorts = data.cohorts.filter((one) => one.cells.length > 1).slice(0, 6);
+  const skip = data.measure === "rate" ? 1 : 0;
+  const known = (one) => one.cells.filter((cell) => cell.period >= skip && cell.is_complete && cell.value !== null);
+  const cohorts = data.cohorts.filter((one) => known(one).length > 1).slice(0, 6);
   if (!cohorts.length) return panel.empty("There are no two periods to compare yet.");
   const length = Math.max(...cohorts.map((one) => one.cells.length));
   const at = (cells, n) => { const cell = cells.find((one) => one.period === n); return cell && cell.is_complete ? numeric(cell.value) : null; };
-  const numbers = Array.from({ length }, (_, n) => n).slice(data.measure === "rate" ? 1 : 0);
+  const numbers = Array.from({ length }, (_, n) => n).slice(skip);
   const series = [
     ...cohorts.map((one) => ({ label: format.bucket(one.cohort, data.cohort_grain), values: numbers.map((n) => at(one.cells, n)) })),
     { label: "weighted average", dashed: true, quiet: true, values: numbers.map((n) => numeric(data.averages.find((one) => one.period === n)?.value)) },

@@ -4,7 +4,7 @@ import { $, h } from "./dom.js";
 import { address } from "./api.js";
 import * as format from "./format.js";
 import * as state from "./state.js";
-import { described } from "./tooltip.js";
+import { described, hideWithin } from "./tooltip.js";
 
 export class Panel {
   #charts = [];
@@ -15,6 +15,7 @@ export class Panel {
     this.element = element;
     this.name = element.dataset.panel;
     this.chart = element.dataset.chart;
+    this.module = element.dataset.module;
     this.route = element.dataset.route;
     this.with = JSON.parse(element.dataset.with);
     this.knows = new Set(element.dataset.knows.split(" "));
@@ -142,6 +143,7 @@ export class Panel {
 
   #fill(nodes) {
     for (const graph of this.#charts) graph.destroy?.();
+    hideWithin(this.body);
     this.#charts = [];
     this.body.replaceChildren(...nodes);
     this.body.removeAttribute("aria-busy");
@@ -177,6 +179,9 @@ export function number(value, unit) {
   const short = format.value(value, unit, { short: true });
   return exact === short ? exact : h("span", { title: exact }, short);
 }
+
+/** A relative change, coloured by its direction. */
+export const change = (ratio) => (ratio === null || ratio === undefined ? format.MISSING : h("span", { class: ratio > 0 ? "up" : ratio < 0 ? "down" : null }, format.change(ratio)));
 
 /** The columns of an answer as those of a table. */
 export const columnsOf = (meta, skip = []) =>

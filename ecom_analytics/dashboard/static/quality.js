@@ -73,7 +73,7 @@ export function glossary(panel, { data }) {
     h("dd", {}, one.definition, one.reason && h("span", { class: "quiet" }, ` Not here: ${one.reason}.`), h("code", { class: "formula" }, one.mart ? `${one.formula} · ${one.mart}` : one.formula)))));
   input.addEventListener("input", () => { for (const row of list.children) row.hidden = !row.dataset.words.includes(input.value.toLowerCase()); });
   if (!panel.options.children.length) panel.options.append(input);
-  panel.show(h("div", { class: "scroll tall", tabindex: "0", role: "region", "aria-label": "Metrics" }, list));
+  panel.show(h("div", { class: "scroll tall", tabindex: "0", role: "region", "aria-label": "Metrics and their formulas" }, list));
 }
 
 export function downloads(panel) {

@@ -1,8 +1,9 @@
-// Rows with bars: products, categories, channels, customer segments.
+// Rows with bars: products, categories, channels, customer segments, and what became of carts.
 
 import { h } from "./dom.js";
 import * as format from "./format.js";
-import { number, table } from "./panels.js";
+import { change, number, table } from "./panels.js";
+import { described } from "./tooltip.js";
 import * as state from "./state.js";
 
 const percent = (ratio) => format.value(ratio, "ratio");
@@ -16,7 +17,6 @@ function named(share, text, { about = "", onclick = null, chosen = null } = {}) 
   return [bar, name, about && h("span", { class: "row-about" }, about)];
 }
 
-const change = (ratio) => (ratio === null || ratio === undefined ? format.MISSING : h("span", { class: ratio > 0 ? "up" : ratio < 0 ? "down" : null }, format.change(ratio)));
 const barsTable = (...given) => h("div", { class: "bars-table" }, table(...given));
 
 export function products(panel, { data, meta }, page) {
@@ -68,8 +68,8 @@ export function channels(panel, { data, meta }, page) {
 }
 
 const WORDS = {
-  champions: "bought lately, often, for much", loyal: "buy often", loyal_customers: "buy often", potential_loyalists: "bought lately, more than little", new_customers: "bought lately, once", promising: "bought lately, little",
-  need_attention: "bought some time ago", about_to_sleep: "bought a while ago, little", at_risk: "bought often, but long ago", cannot_lose_them: "bought much, but very long ago", hibernating: "bought little, long ago", lost: "bought little, very long ago",
+  champions: "bought lately, often, for much", loyal_customers: "buy often", potential_loyalists: "bought lately, more than little", new_customers: "bought lately, once", promising: "bought lately, little",
+  need_attention: "bought some time ago", about_to_sleep: "bought a while ago, little", at_risk: "bought often, but long ago", cannot_lose: "bought much, but very long ago", hibernating: "bought little, long ago", lost: "bought little, very long ago",
 };
 
 export function segments(panel, { data }, page) {
@@ -85,4 +85,17 @@ export function segments(panel, { data }, page) {
   ];
   if (money) columns.push({ label: "Value", number: true, cell: (r) => format.value(r.net_value, "money", { short: true, whole: true }) }, { label: "Of all value", number: true, minor: true, cell: (r) => percent(r.value_share) });
   panel.show(barsTable("Customer segments", columns, rows));
+}
+
+export function carts(panel, { data, meta }, page) {
+  if (!data.available) return panel.unavailable(data.reason);
+  const total = data.rows.reduce((all, row) => all + row.carts, 0);
+  if (!total) return panel.empty(page.nothing(meta, "carts"), page.wider());
+  const rates = h("dl", { class: "account" }, data.rates.filter((one) => one.value !== null).map((one) => h("div", {}, h("dt", {}, ...described(h("span", { class: "term", tabindex: "0" }, one.label), one.definition)), h("dd", {}, percent(one.value), one.previous !== null && h("span", { class: "was" }, ` was ${percent(one.previous)}`)))));
+  const most = Math.max(...data.rows.map((row) => row.carts));
+  const money = data.rows.some((row) => row.value !== null);
+  const columns = [{ label: "Carts", head: true, cell: (r) => named(r.carts / most, r.label) }, { label: "Count", number: true, cell: (r) => count(r.carts) }, { label: "Share", number: true, cell: (r) => percent(r.share) }];
+  if (money) columns.push({ label: "Value in them", number: true, minor: true, cell: (r) => format.value(r.value, "money", { short: true }) });
+  if (data.rows.some((r) => r.previous !== null)) columns.push({ label: "Before", number: true, minor: true, cell: (r) => count(r.previous) });
+  panel.show(rates, barsTable("Carts by what became of them", columns, data.rows));
 }

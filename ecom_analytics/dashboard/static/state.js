@@ -2,8 +2,8 @@
 // Keys of the page are those of the API; those of a panel alone are `panel.key`.
 
 export const DEFAULTS = Object.freeze({ compare: "prev", grain: "day", bots: "in", match_weekday: "false" });
-export const PERIODS = ["7d", "28d", "91d", "mtd", "last_month", "ytd", "12mo", "all"];
-export const DIMENSIONS = ["source", "channel", "traffic_source", "medium", "campaign", "device", "country", "category", "brand", "weekday", "hour", "segment"];
+export const PERIODS = [...document.querySelectorAll("#period option:not([hidden])")].map((option) => option.value);
+export const DIMENSIONS = document.documentElement.dataset.dimensions.split(" ");
 const SINGLE = ["period", "from", "to", "compare", "compare_from", "compare_to", "match_weekday", "grain", "bots"];
 const DAY = 86_400_000;
 
@@ -33,6 +33,9 @@ export const values = (dimension) => query().getAll(dimension);
 export const ofPanel = (panel, key) => query().get(`${panel}.${key}`);
 export const token = () => query().get("token");
 
+/** What is of the visit, not of what is looked at: a signed link, and being embedded. */
+export const visit = () => new URLSearchParams([...query()].filter(([key]) => key === "token" || key === "embed"));
+
 /** All that panels alone keep in the address, as {key: value} of one panel. */
 export function panelState(panel) {
   const found = {};
@@ -41,7 +44,7 @@ export function panelState(panel) {
 }
 
 /** Change the address: a new entry in the history. False if nothing changed. Values: text, a list, or null to remove. */
-export function write(changes, { replace = false } = {}) {
+export function write(changes) {
   const all = query();
   for (const [key, value] of Object.entries(changes)) {
     all.delete(key);
@@ -52,10 +55,18 @@ export function write(changes, { replace = false } = {}) {
   for (const [key] of Object.entries(changes)) {
     if (!key.includes(".") && key !== "open") for (const own of [...all.keys()]) if (own.endsWith(".next")) all.delete(own);
   }
-  const text = all.toString();
-  const target = `${window.location.pathname}${text ? `?${text}` : ""}`;
-  if (target === window.location.pathname + window.location.search) return false;
-  window.history[replace ? "replaceState" : "pushState"](null, "", target);
+  return enter(all);
+}
+
+/** Forget all that the address says, save what is of the visit. */
+export const forget = () => enter(visit());
+
+/** A new entry in the history; false if it is where we are. */
+function enter(all) {
+  const target = new URL(window.location.href);
+  target.search = all.toString();
+  if (target.search === window.location.search) return false;
+  window.history.pushState(null, "", target);
   return true;
 }
 

@@ -2,11 +2,11 @@
 
 import { h } from "./dom.js";
 import * as format from "./format.js";
-import { cell, number, table as plain } from "./panels.js";
+import { cell, change, number, table as plain } from "./panels.js";
 
 const OPENS = { product_id: "product", other_product_id: "product", transaction_id: "transaction", user_id: "user" };
 const HIDDEN = { product_table: ["name"], transactions: ["currency"], affinity: ["support"], runs: ["package_version"] };
-const MINOR = new Set(["brand", "quantity", "cart_to_purchase", "previous", "lines", "customer_sequence", "add_to_carts", "views", "other_transactions", "transactions_of", "seconds", "build_id", "last_seen"]);
+const MINOR = new Set(["brand", "quantity", "cart_to_purchase", "previous", "lines", "customer_sequence", "add_to_carts", "views", "other_transactions", "seconds", "build_id", "last_seen"]);
 
 export function table(panel, { data, meta }, page) {
   panel.remark(meta.remark ?? "");
@@ -15,7 +15,7 @@ export function table(panel, { data, meta }, page) {
   const empty = (name) => rows.every((row) => row[name] === null || row[name] === undefined || row[name] === "");
   const one = new Set(rows.map((row) => row.source)).size < 2;
   const shown = meta.columns.filter((c) => !(c.name === "source" && one) && !(HIDDEN[panel.name] ?? []).includes(c.name) && !(rows.length && empty(c.name)));
-  const sorted = panel.own("sort") ?? meta.sort ?? DEFAULT[panel.name] ?? "";
+  const sorted = meta.sort ?? "";
   const columns = shown.map((c, i) => ({
     ...c, number: ["whole", "number"].includes(c.type), head: i === 0, minor: MINOR.has(c.name),
     heading: panel.knows.has("sort") ? heading(panel, page, c, sorted) : c.label,
@@ -26,15 +26,13 @@ export function table(panel, { data, meta }, page) {
   panel.show(search, body, pager(panel, meta, rows, page));
 }
 
-const DEFAULT = { product_table: "-purchases", transactions: "-transaction_ts", user_table: "-transactions", affinity: "-together", runs: "-started_at" };
-
 function value(column, row, page) {
   const found = row[column.name];
   if (OPENS[column.name] && found) {
     const text = column.name === "product_id" && row.name ? row.name : found;
     return h("button", { type: "button", class: "row-link", onclick: () => page.open(OPENS[column.name], found) }, text);
   }
-  if (column.name === "change") return found === null ? format.MISSING : h("span", { class: found > 0 ? "up" : found < 0 ? "down" : null }, format.change(found));
+  if (column.name === "change") return change(found);
   if (column.name === "status") return h("span", { class: `badge badge-${found === "success" || found === "pass" ? "good" : found === "warn" ? "warn" : "bad"}` }, found);
   if (column.name === "lift" && found !== null) return `${format.value(Math.round(found * 10) / 10, "count")}×`;
   if (column.unit && found !== null) return number(found, column.unit);

@@ -31,6 +31,9 @@ export function hide() {
   return true;
 }
 
+/** Close it if it belongs to something in the element, which is about to go. */
+export const hideWithin = (element) => shownFor && element.contains(shownFor) && hide();
+
 /** An element with a tooltip, and the same words hidden beside it as its description: insert both. */
 export function described(element, text) {
   const words = h("span", { id: `tip-${(count += 1)}`, hidden: true }, text);
