@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -45,7 +45,8 @@ def funnel(ask: Ask) -> Answer:
     reason = _untold(ask)
     if reason:
         return Answer({**data, "available": False, "reason": reason, "steps": []}, FUNNEL, rows=[])
-    now = _steps(ask, steps, days)
+    apart = _apart(ask, steps, days)
+    now = _steps(ask, steps, days) if apart is None else _told(ask, steps, _added(steps, apart.values()))
     before = _steps(ask, steps, base) if base else None
     rows = [
         {
@@ -58,12 +59,12 @@ def funnel(ask: Ask) -> Answer:
     ]
     data |= {"available": True, "reason": None, "steps": rows}
     if ask["split"]:
-        groups = _groups(ask, steps, days)
+        groups = _groups(ask, steps, apart or {})
         data["groups"] = groups
         flat = [{"key": group["label"], **step} for group in groups for step in group["steps"]]
         return Answer(data, (Column("key", DIMENSIONS[ask["split"]]), *FUNNEL[:6]), rows=flat)
     if ask["trend"]:
-        return _trend(ask, steps, data)
+        return _trend(ask, steps, data, apart or {})
     return Answer(data, FUNNEL, rows=rows)
 
 
@@ -88,12 +89,29 @@ def _is_simple(ask: Ask) -> bool:
     return ask["unit"] == "session" and ask["order"] == "sequential" and ask["window"] is None
 
 
+def _apart(ask: Ask, steps: Sequence[str], days: Range) -> dict[Any, list[int]] | None:
+    """What the steps are told apart by → sessions that reached each; None if they are not told apart."""
+    dimension = ask["split"]
+    if dimension == "weekday":  # it is in both marts: no need to look up each session
+        return _reached(ask, steps, None, "isodow({0}.session_date)", days)
+    if dimension:
+        return _reached(ask, steps, dimension, f"visits.{dimension}", days)
+    return _reached(ask, steps, None, bucket_sql("{0}.session_date", ask["grain"]), days) if ask["trend"] else None
+
+
+def _added(steps: Sequence[str], apart: Collection[Sequence[int]]) -> list[int]:
+    """The sessions of all: each is one of one value, and of one day."""
+    return [sum(counts[n] for counts in apart) for n in range(len(steps))]
+
+
+def _told(ask: Ask, steps: Sequence[str], counts: Sequence[int]) -> list[dict[str, Any]]:
+    """The steps, without those that the data cannot tell."""
+    return _rated(steps, [count if step in ask.capable else None for step, count in zip(steps, counts, strict=True)])
+
+
 def _steps(ask: Ask, steps: Sequence[str], days: Range) -> list[dict[str, Any]]:
-    known = [step in ask.capable for step in steps]
     if _is_simple(ask):
-        counts = _reached(ask, steps, None, "true", days).get(True, [0] * len(steps))
-        reached: list[int | None] = [count if told else None for count, told in zip(counts, known, strict=True)]
-        return _rated(steps, reached)
+        return _told(ask, steps, _added(steps, _reached(ask, steps, None, "true", days).values()))
     relation = ask.relation("sessions")
     found = funnels.count(
         ask.rows,
@@ -171,10 +189,9 @@ def _reached(ask: Ask, steps: Sequence[str], dimension: str | None, key: str, da
     return {row["key"]: [row["step_1"], *rest.get(row["key"], [0] * (len(steps) - 1))] for row in first}
 
 
-def _groups(ask: Ask, steps: Sequence[str], days: Range) -> list[dict[str, Any]]:
+def _groups(ask: Ask, steps: Sequence[str], apart: dict[Any, list[int]]) -> list[dict[str, Any]]:
     dimension = ask["split"]
-    found = _reached(ask, steps, dimension, f"visits.{dimension}", days)
-    ordered = sorted(found.items(), key=lambda item: (-item[1][0], str(item[0])))
+    ordered = sorted(apart.items(), key=lambda item: (-item[1][0], str(item[0])))
     return [
         {"key": keyed(key), "label": labelled(dimension, key), "steps": _rated(steps, counts)}
         for key, counts in ordered[:MOST_GROUPS]
@@ -201,13 +218,12 @@ def _rated(steps: Sequence[str], counts: Sequence[int | None]) -> list[dict[str,
     return rows
 
 
-def _trend(ask: Ask, steps: Sequence[str], data: dict[str, Any]) -> Answer:
+def _trend(ask: Ask, steps: Sequence[str], data: dict[str, Any], apart: dict[Any, list[int]]) -> Answer:
     """The rate of each step in every day, week or month."""
     grain, days = ask["grain"], ask.range
-    found = _reached(ask, steps, None, bucket_sql("{0}.session_date", grain), days)
     rows = []
     for one in days.buckets(grain):
-        counts = found.get(bucket_start(one.first, grain), [0] * len(steps))
+        counts = apart.get(bucket_start(one.first, grain), [0] * len(steps))
         rates = {f"{step}_rate": counts[n] / counts[0] if counts[0] else None for n, step in enumerate(steps) if n}
         rows.append({"date": one.first, **dict(zip(steps, counts, strict=True)), **rates})
     columns = (

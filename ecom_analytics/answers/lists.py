@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ecom_analytics.answers.asking import Answer, Ask, Column
-from ecom_analytics.answers.filters import LINE, UntoldError
+from ecom_analytics.answers.filters import UntoldError
 from ecom_analytics.answers.parameters import Parameter
 
 LIMIT = Parameter("limit", "Most rows of one page.", "whole", 10, least=1, most=1000)
@@ -162,7 +162,7 @@ def products(ask: Ask) -> Answer:
     """Products with an event in the range, or, where events are not told apart so, that were bought in it."""
     base = ask.known_base
     try:
-        relation, date, sums, told = ask.relation("daily_products", *LINE), "date", _SUMS, True
+        relation, date, sums, told = ask.relation("daily_products"), "date", _SUMS, True
     except UntoldError:
         relation, date, sums, told = ask.relation("transaction_lines"), "event_date", _SUMS | _OF_LINES, False
     values: dict[str, Any] = {**relation.values, **ask.between()}
@@ -188,7 +188,7 @@ def products(ask: Ask) -> Answer:
         )
         # The last one tells where those begin that have none, if it has less than all of the page.
         if len(first) == offset + ask["limit"] + 2 and first[-1]["sorted"]:
-            only = "AND list_contains($ids, product_id)"
+            only = "AND product_id IN (SELECT unnest($ids))"
             values["ids"] = [row["product_id"] for row in first]
     before = "SELECT NULL::VARCHAR AS source, NULL::VARCHAR AS product_id, NULL::BIGINT AS purchases WHERE false"
     if base:
@@ -203,7 +203,7 @@ def products(ask: Ask) -> Answer:
         "CASE WHEN before.purchases > 0 THEN counted.purchases / before.purchases - 1 END AS change "
         f"FROM ({counted('start', 'end', only)}) AS counted "
         f"LEFT JOIN ({before}) AS before ON before.source = counted.source AND before.product_id = counted.product_id "
-        "LEFT JOIN products ON products.source = counted.source AND products.product_id = counted.product_id"
+        f"LEFT JOIN (SELECT * FROM products WHERE true {only}) AS products ON products.source = counted.source AND products.product_id = counted.product_id"
     )
     rows, columns, _, more, facts = paged(PRODUCTS, ask, sql, values)
     return Answer(rows, columns, more=more, facts={**facts, "remark": None if told else _LEFT_OUT})
