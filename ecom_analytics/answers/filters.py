@@ -31,6 +31,7 @@ DIMENSIONS = {
 }
 """Dimension → label. The value of what is not known is the empty text."""
 
+_QUARTER = "epoch_us(mart.{}) // 900000000"
 _NUMBERS = {"weekday": (1, 7), "hour": (0, 23)}
 FILTERS = (
     *(
@@ -174,7 +175,7 @@ class Filters:
         if dimension == "weekday" and day:
             return f"isodow(mart.{day})"
         if dimension == "hour" and moment:
-            return f"hour(mart.{moment} AT TIME ZONE $zone)"
+            return "clock.hour"
         if dimension == "customer_type" and mart == "transactions":
             return "CASE WHEN mart.customer_sequence = 1 THEN 'new' ELSE 'repeat' END"
         if dimension in VISIT and (mart == "sessions" or mart in _VISITS):
@@ -210,6 +211,14 @@ class Filters:
     def _joins(self, mart: str, needed: Iterable[str]) -> str:
         names = set(needed)
         parts = []
+        if "hour" in names:
+            # Time zones differ by quarters of an hour: few of them to look up, and slow to look up for each row.
+            moment = _QUARTER.format(_TIMES[mart][1])
+            parts.append(
+                "LEFT JOIN (SELECT quarter, hour(make_timestamptz(quarter * 900000000) AT TIME ZONE $zone) AS hour "
+                f"FROM (SELECT unnest(range(min({moment}), max({moment}) + 1)) AS quarter FROM {mart} AS mart)) "
+                f"AS clock ON clock.quarter = {moment}"
+            )
         if mart == "transaction_lines" and (not self.bots or names & {*VISIT, "segment"}):
             parts.append(_BOUGHT)
         if mart in _VISITS and names & set(VISIT):

@@ -155,7 +155,12 @@ _SUMS = {name: name for name in ("views", "add_to_carts", "purchases", "quantity
 _OF_LINES = {"views": "NULL::BIGINT", "add_to_carts": "NULL::BIGINT", "purchases": "1"}
 """What is summed instead where only lines of transactions are told apart."""
 
-_SOLD = ("-purchases", "-quantity", "-revenue")
+_OF_ALL = f"SELECT source, product_id, {', '.join(_SUMS)} FROM products WHERE events > 0"
+_MARKS = {
+    "views": "views", "add_to_carts": "add_to_carts", "purchases": "purchases", "quantity": "purchases",
+    "revenue": "purchases",
+}  # fmt: skip
+"""What is summed → what a product has on each day that adds to it."""
 
 
 def products(ask: Ask) -> Answer:
@@ -176,13 +181,13 @@ def products(ask: Ask) -> Answer:
             f"WHERE {date} BETWEEN ${start} AND ${end} {only} GROUP BY source, product_id"
         )
 
-    only, offset = "", _offset(ask["next"])
-    if told and not ask["q"] and ask["sort"] in _SOLD:
-        # Few products are sold: those of the page are found among them, and only their days are read.
+    only, offset, of_all = "", _offset(ask["next"]), _is_all(ask)
+    if told and not of_all and not ask["q"] and ask["sort"] in [f"-{name}" for name in _MARKS]:
+        # Those of the page are found first, by one sum, and only their days are read.
         name = ask["sort"].removeprefix("-")
         first = ask.rows(
             f"SELECT source, product_id, sum({name}) AS sorted FROM {relation.sql} AS mart "
-            f"WHERE {date} BETWEEN $start AND $end AND purchases > 0 GROUP BY source, product_id "
+            f"WHERE {date} BETWEEN $start AND $end AND {_MARKS[name]} > 0 GROUP BY source, product_id "
             "ORDER BY sorted DESC NULLS LAST, source, product_id LIMIT $most",
             {**values, "most": offset + ask["limit"] + 2},
         )
@@ -201,12 +206,20 @@ def products(ask: Ask) -> Answer:
         "CASE WHEN counted.add_to_carts > 0 THEN counted.purchases / counted.add_to_carts END AS cart_to_purchase, "
         f"{'CAST(coalesce(before.purchases, 0) AS BIGINT)' if base else 'NULL::BIGINT'} AS previous, "
         "CASE WHEN before.purchases > 0 THEN counted.purchases / before.purchases - 1 END AS change "
-        f"FROM ({counted('start', 'end', only)}) AS counted "
+        f"FROM ({_OF_ALL if of_all else counted('start', 'end', only)}) AS counted "
         f"LEFT JOIN ({before}) AS before ON before.source = counted.source AND before.product_id = counted.product_id "
-        f"LEFT JOIN (SELECT * FROM products WHERE true {only}) AS products ON products.source = counted.source AND products.product_id = counted.product_id"
+        f"LEFT JOIN (SELECT * FROM products WHERE true {only}) AS products "
+        "ON products.source = counted.source AND products.product_id = counted.product_id"
     )
     rows, columns, _, more, facts = paged(PRODUCTS, ask, sql, values)
     return Answer(rows, columns, more=more, facts={**facts, "remark": None if told else _LEFT_OUT})
+
+
+def _is_all(ask: Ask) -> bool:
+    """Whether nothing is left out: then the marts hold the sums."""
+    span = ask.span
+    whole = span is not None and ask.range.first <= span[0] and ask.range.last >= span[1]
+    return whole and not ask.filters
 
 
 def users(ask: Ask) -> Answer:
@@ -219,8 +232,7 @@ def users(ask: Ask) -> Answer:
         "sum(net_value) AS net_value, max(session_end) AS last_seen FROM {0} AS mart "
         "WHERE session_date BETWEEN $start AND $end {1} GROUP BY source, user_id"
     )
-    whole = ask.span and ask.range.first <= ask.span[0] and ask.range.last >= ask.span[1]
-    if whole and not ask.filters:
+    if _is_all(ask):
         sql = "SELECT source, user_id, sessions, views, add_to_carts, transactions, net_value, last_seen FROM users"
         return Answer(*paged(USERS, ask, sql, values))
     if ask["sort"] in ("-transactions", "-net_value") and not ask["q"]:

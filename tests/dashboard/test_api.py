@@ -168,6 +168,31 @@ def test_lists_sort_and_page_without_a_gap(client: FlaskClient, marts: dict[str,
     assert [revenue[product] for product in seen] == sorted(revenue.values(), reverse=True)
 
 
+@pytest.mark.parametrize("days", [RANGE, "period=all"])
+@pytest.mark.parametrize("name", ["views", "add_to_carts", "purchases", "quantity", "revenue"])
+def test_products_are_the_sums_of_their_days_however_they_are_sorted(
+    name: str, days: str, client: FlaskClient, marts: dict[str, Any]
+) -> None:
+    summed: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in marts["daily_products"]:
+        if days == "period=all" or FROM <= row["date"] <= TO:
+            told = {one: row[one] or 0 for one in ("views", "add_to_carts", "purchases", "quantity", "revenue")}
+            summed[row["product_id"]].update(told)
+    found: list[dict[str, Any]] = []
+    more = ""
+    while True:
+        answer = client.get(f"/api/v1/products?{days}&sort=-{name}&limit=7{more}").get_json()
+        found += answer["data"]
+        if "next" not in answer["meta"] or len(found) > 60:
+            break
+        more = f"&next={answer['meta']['next']}"
+    wanted = sorted(summed, key=lambda product: (-summed[product][name], product))
+    assert [row["product_id"] for row in found] == wanted[: len(found)]
+    for row in found:
+        for one, value in summed[row["product_id"]].items():
+            assert (row[one] or 0) == pytest.approx(float(value)), (row["product_id"], one)
+
+
 def test_without_prices_revenue_is_not_available_and_never_zero(settings_without_prices: Settings) -> None:
     client = create_app(settings_without_prices).test_client()
     cards = {card["name"]: card for card in get(client, "kpis?period=all")}
