@@ -154,6 +154,12 @@ class Settings(BaseSettings):
         False, description="Put ' before text in CSV files that a spreadsheet would take for a formula."
     )
     csv_null: str = Field("", description="What stands for NULL in CSV files, without quotes. Empty text is quoted.")
+    prepare_answers_from: int = Field(
+        50_000,
+        ge=0,
+        description="Sessions from which on what the dashboard shows for each of its periods is computed when a build "
+        "is published, so that nobody waits for it. 0: always.",
+    )
     keep_builds: int = Field(3, ge=1, description="Published builds that are kept for rollback.")
     keep_builds_days: float | None = Field(
         None, gt=0, description="A build that was published so long ago goes, unless it is served. Default: no limit."
@@ -188,6 +194,9 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address that the dashboard is served on.")
     port: int = Field(8080, ge=0, le=65_535, description="Port that the dashboard is served on; 0 picks a free one.")
+    dashboard_memory_limit: str = Field(
+        "600MB", description="Memory that DuckDB may use to answer the dashboard, such as 600MB or 4GB."
+    )
     dashboard_token: SecretStr | None = Field(
         None, description="What who asks the dashboard must give, as a bearer token or as the password of any user."
     )
@@ -339,7 +348,7 @@ class Settings(BaseSettings):
             raise ValueError("up to 20 characters, without comma, quote and line end")
         return value
 
-    @field_validator("memory_limit", "cache_limit", "keep_builds_size")
+    @field_validator("memory_limit", "dashboard_memory_limit", "cache_limit", "keep_builds_size")
     @classmethod
     def _size(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"[1-9]\d*(\.\d+)?\s*[KMGT]i?B", value, re.IGNORECASE):

@@ -25,7 +25,7 @@ from ecom_analytics.staging.places import Place, open_place
 from ecom_analytics.staging.state import load, open_tables
 from ecom_analytics.staging.sweep import sweep
 from ecom_analytics.storages import storage_options
-from ecom_analytics.warehouse import Build, Warehouse
+from ecom_analytics.warehouse import Build, Warehouse, files_beside
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -160,7 +160,7 @@ def _old_builds(settings: Settings) -> tuple[str, ...]:
 
 
 def _build_size(build: Build) -> int:
-    files = (build.path, build.path.with_suffix(".state"))
+    files = (build.path, *files_beside(build.path))
     return sum(file.stat().st_size for file in files if file.exists())
 
 

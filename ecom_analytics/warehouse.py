@@ -7,6 +7,7 @@ either sees a whole build or the whole build before it::
     warehouse/warehouse-<build>.duckdb       the marts
     warehouse/warehouse-<build>.json         what is known of the build: :attr:`Build.info`
     warehouse/warehouse-<build>.state        what the next build starts from, beside the marts
+    warehouse/warehouse-<build>.answers      answers that were computed when it was published, if it is large
     warehouse/failed-<build>.json            tests of the last build that did not pass, with rows and SQL
     warehouse/rolled-back.json               what was rolled back, until the next build is published
     warehouse/ecommerce.duckdb               a link to the served file, for people and other tools
@@ -78,6 +79,22 @@ def state_name(build_id: str) -> str:
     'warehouse-20261123T013000Z-1a2b3c.state'
     """
     return f"warehouse-{build_id}.state"
+
+
+def answers_name(build_id: str) -> str:
+    """Name of the SQLite file with the answers that were computed when a build was published.
+
+    Examples
+    --------
+    >>> answers_name("20261123T013000Z-1a2b3c")
+    'warehouse-20261123T013000Z-1a2b3c.answers'
+    """
+    return f"warehouse-{build_id}.answers"
+
+
+def files_beside(database: Path) -> tuple[Path, ...]:
+    """The files of a build beside its DuckDB file, whether they are there or not."""
+    return tuple(database.with_suffix(kind) for kind in (".json", ".state", ".answers"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ class Query:
         given = {name.removesuffix("_"): _texts(value) for name, value in parameters.items() if value is not None}
         build = self._warehouse.current()
         with self._warehouse.connect(build) as connection:
-            return envelope(*ask(_Open(build, connection), route, given, path))
+            return envelope(*ask(Opened(build, connection), route, given, path))
 
     def __getattr__(self, name: str) -> Callable[..., dict[str, Any]]:
         if name not in FUNCTIONS:
@@ -83,7 +83,7 @@ def _function(path: str) -> str:
 FUNCTIONS = {_function(path): path for path in ROUTES}
 
 
-class _Open:
+class Opened:
     """A build on one connection."""
 
     def __init__(self, build: Build, connection: Any) -> None:

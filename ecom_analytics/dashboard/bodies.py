@@ -11,6 +11,8 @@ from ecom_analytics.answers import json_text
 if TYPE_CHECKING:
     from flask import Response
 
+    from ecom_analytics.answers.ready import Ready
+
 WORTH_ZIPPING = 500
 """Bytes; shorter answers go as they are."""
 
@@ -23,6 +25,13 @@ class Body:
     def __init__(self, content: str | bytes, more: str | None = None) -> None:
         self.plain = content.encode() if isinstance(content, str) else content
         self.more = more
+
+    @classmethod
+    def of(cls, answer: Ready) -> Body:
+        """The body of an answer that was computed, and gzipped, before."""
+        body = cls(gzip.decompress(answer.zipped), answer.more)
+        body.zipped = answer.zipped
+        return body
 
     @cached_property
     def zipped(self) -> bytes:

@@ -96,7 +96,8 @@ class Generations:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._warehouse = Warehouse(settings)
+        memory = {"memory_limit": settings.dashboard_memory_limit}
+        self._warehouse = Warehouse(settings.model_copy(update=memory))
         self._lock = threading.Lock()
         self._newest: Generation | None = None
         self._unreadable = ""

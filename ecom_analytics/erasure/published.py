@@ -12,7 +12,7 @@ from ecom_analytics.export import LATEST, Exporter
 from ecom_analytics.export.collect import everything, files, remove_empty_folders, table_formats
 from ecom_analytics.export.manifests import newest, point
 from ecom_analytics.storages import open_storage
-from ecom_analytics.warehouse import Warehouse
+from ecom_analytics.warehouse import Warehouse, file_name, files_beside
 
 if TYPE_CHECKING:
     from ecom_analytics.config import Settings
@@ -30,8 +30,9 @@ def old_builds(settings: Settings, served: str | None) -> list[str]:
 def remove_builds(settings: Settings, builds: list[str]) -> None:
     """Delete builds, and what builds that failed or were tried left. A reader that has one open keeps it."""
     for build in builds:
-        for suffix in ("duckdb", "json", "state"):
-            (settings.warehouse / f"warehouse-{build}.{suffix}").unlink(missing_ok=True)
+        database = settings.warehouse / file_name(build)
+        for path in (database, *files_beside(database)):
+            path.unlink(missing_ok=True)
     for pattern in ("failed-*.json", "trial.duckdb*"):
         for path in settings.warehouse.glob(pattern):
             path.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -324,11 +325,27 @@ class MartBuilder:
         info |= description.of_rejected(rejected_by_rule(self.settings) if snapshot.account.rejected else ())
         info |= description.of_run(str(self._build_id), told, checks, sealed["rows"])
         info |= start.remembered(begin, database, sealed["rows"])
-        build = publication.publish(database, state, self._folder, info)
+        answers = self._answered(database, info)
+        build = publication.publish(database, state, self._folder, info, answers)
         publication.prune(self._folder, build.path.name, self.settings.keep_builds)
         failures.forget(self._folder)
         trial.forget(self._folder)
         return build
+
+    def _answered(self, database: Path, info: dict[str, Any]) -> Path:
+        """The file with what the dashboard shows by default, if the build is so large that its readers would wait."""
+        from ecom_analytics.answers.query import Opened
+        from ecom_analytics.panels import presets
+
+        answers = self._side / "answers"
+        if info["marts"]["sessions"]["rows"] < self.settings.prepare_answers_from:
+            return answers
+        self._tell("computing what the dashboard shows")
+        build = Build(info["build_id"], database, datetime.fromisoformat(info["built_at"]), info)
+        with Warehouse(self.settings).connect(build) as connection:
+            count = presets.prepare(Opened(build, connection), answers)
+        self._tell(f"computed {count} answers")
+        return answers
 
     def _run(
         self, dbt: DbtProcess, word: dict[str, Any], manifest: project.Manifest

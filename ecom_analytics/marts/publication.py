@@ -16,7 +16,9 @@ from ecom_analytics.warehouse import (
     CURRENT,
     LINK,
     Build,
+    answers_name,
     file_name,
+    files_beside,
     info_name,
     read_build,
     state_name,
@@ -33,10 +35,10 @@ def clear_leftovers(folder: Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
     for leftover in folder.glob(".new-*"):
         leftover.unlink(missing_ok=True)
-    for kind in ("json", "state"):
-        for path in folder.glob(f"warehouse-*.{kind}"):
-            if not path.with_suffix(".duckdb").exists():
-                path.unlink(missing_ok=True)
+    for path in folder.glob("warehouse-*"):
+        database = path.with_suffix(".duckdb")
+        if path in files_beside(database) and not database.exists():
+            path.unlink(missing_ok=True)
 
 
 def seal(
@@ -91,19 +93,21 @@ def seal(
     }
 
 
-def publish(database: Path, state: Path, folder: Path, info: dict[str, Any]) -> Build:
-    """Serve ``database`` from now on."""
+def publish(database: Path, state: Path, folder: Path, info: dict[str, Any], answers: Path | None = None) -> Build:
+    """Serve ``database`` from now on, with the answers that were computed in advance, if there are any."""
     build_id = info["build_id"]
     target = folder / file_name(build_id)
     try:
         _write(folder / info_name(build_id), json.dumps(info, indent=1).encode() + b"\n")
         os.rename(state, folder / state_name(build_id))
+        if answers is not None and answers.exists():
+            _sync(answers)
+            os.rename(answers, folder / answers_name(build_id))
         os.rename(database, target)
         _sync(folder)
         _write(folder / CURRENT, file_name(build_id).encode() + b"\n")
     except BaseException:
-        made = (file_name(build_id), state_name(build_id), info_name(build_id), f".new-{CURRENT}")
-        for path in (folder / name for name in made):
+        for path in (target, *files_beside(target), folder / f".new-{CURRENT}"):
             path.unlink(missing_ok=True)
         raise
     (folder / ROLLED_BACK).unlink(missing_ok=True)
@@ -156,8 +160,8 @@ def prune(folder: Path, served: str, keep: int) -> None:
 def remove(path: Path) -> None:
     """Remove a build, by its DuckDB file."""
     path.unlink(missing_ok=True)
-    for kind in (".json", ".state"):
-        path.with_suffix(kind).unlink(missing_ok=True)
+    for beside in files_beside(path):
+        beside.unlink(missing_ok=True)
 
 
 def _finish_state(state: Path, kept: set[str], files: dict[str, Any], config: dict[str, Any]) -> int | None:

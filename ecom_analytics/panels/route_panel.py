@@ -8,7 +8,7 @@ from typing import Any
 
 from ecom_analytics.answers.asking import Answer, Ask
 from ecom_analytics.answers.envelope import plain
-from ecom_analytics.answers.routes import ROUTES, ask
+from ecom_analytics.answers.routes import ROUTES, Route, ask
 
 
 @dataclass(frozen=True)
@@ -45,22 +45,27 @@ class RoutePanel:
     requires: tuple[str, ...] = ("daily",)
     description: str = ""
 
+    @property
+    def asks(self) -> tuple[Route, dict[str, str]]:
+        """Its route, and what stands where the route's path is open."""
+        path, open_parts = _matched(self.route)
+        return ROUTES[path], open_parts
+
     def knows(self, names: Collection[str]) -> bool:
         """Whether its route can be asked by all these parameters."""
-        path, _ = _matched(self.route)
-        return set(names) <= {parameter.name for parameter in ROUTES[path].parameters}
+        return set(names) <= {parameter.name for parameter in self.asks[0].parameters}
 
     def answer(self, asked: Ask) -> Answer:
         """The answer of its route to a question of the page."""
-        path, open_parts = _matched(self.route)
-        known = {parameter.name for parameter in ROUTES[path].parameters}
+        route, open_parts = self.asks
+        known = {parameter.name for parameter in route.parameters}
         given = {
             name: _texts(value) for name, value in asked.values.items() if name in known and value not in (None, ())
         }
         given |= {name: [value] for name, value in self.parameters.items()}
         if asked.values.get("from") or asked.values.get("to"):
             given.pop("period", None)
-        return ask(asked.marts, path, given, open_parts)[1]
+        return ask(asked.marts, route.path, given, open_parts)[1]
 
     def query(self, marts: Any, filters: Any) -> dict[str, Any]:
         """The rows to show, in types that JSON knows: ``marts`` is the question of the page."""
