@@ -73,7 +73,12 @@ class Api:
 
         def add(rule: str, endpoint: str, view: Callable[..., Response]) -> None:
             to.add_url_rule(
-                f"{prefix}/{rule}", endpoint, only_get(view), methods=METHODS, provide_automatic_options=False
+                f"{prefix}/{rule}",
+                endpoint,
+                only_get(view),
+                methods=METHODS,
+                provide_automatic_options=False,
+                merge_slashes=False,  # an id may hold two of them
             )
 
         for path, route in ALL_ROUTES.items():

@@ -107,7 +107,9 @@ def make_blueprint(settings: Settings, authenticate: Authenticate | None = None)
     Api(generations, access).register(made, API)
 
     def route(rule: str, name: str, view: Callable[..., Response]) -> None:
-        made.add_url_rule(rule, name, only_get(view), methods=METHODS, provide_automatic_options=False)
+        made.add_url_rule(
+            rule, name, only_get(view), methods=METHODS, provide_automatic_options=False, merge_slashes=False
+        )
 
     def index(page: str = "overview") -> Response:
         return told(lambda: _index(page))

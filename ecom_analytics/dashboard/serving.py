@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 THREADS = 8
 
+CONNECTIONS = 2_000
+"""Connections at once: those that say nothing keep no thread, and must not keep others out."""
+
+IDLE_SECONDS = 30
+"""A connection that says nothing for so long is closed."""
+
 
 def check_reach(settings: Settings) -> None:
     """Whether only this machine can reach the dashboard, or who asks must show a token.
@@ -108,7 +114,14 @@ class _Server:
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         self._channels: dict[int, Any] = {}
         self._waitress = waitress.server.create_server(
-            create_app(settings), map=self._channels, sockets=[bound], threads=THREADS, ident=None
+            create_app(settings),
+            map=self._channels,
+            sockets=[bound],
+            threads=THREADS,
+            ident=None,
+            connection_limit=CONNECTIONS,
+            channel_timeout=IDLE_SECONDS,
+            asyncore_use_poll=True,  # select takes no more than 1,024 files
         )
         host, port = bound.getsockname()[:2]
         if host in ("0.0.0.0", "::"):  # noqa: S104  any address: this machine's own one is the one to show
