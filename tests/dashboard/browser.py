@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ import pytest
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, Response
+
+    from ecom_analytics import Settings
 
 FLAGS = (
     "--headless=new",
@@ -28,6 +31,9 @@ FLAGS = (
     "--force-color-profile=srgb",
     "--hide-scrollbars",
 )
+FIRST, DAYS = date(2026, 7, 11), 70
+VIOLATIONS = """async () => (await axe.run()).violations.map((v) =>
+  `${v.id}: ${v.nodes.map((n) => `${n.html.slice(0, 160)} ${n.failureSummary}`).join(" | ")}`)"""
 SHIFTS = """
 window.shifted = 0;
 new PerformanceObserver((list) => {
@@ -150,3 +156,22 @@ def visiting(
         yield Visit(context.new_page(), address.rstrip("/"))
     finally:
         context.close()
+
+
+def build(folder: Path, like: str, **shape: Any) -> Settings:
+    """A warehouse below ``folder``, from generated events."""
+    from ecom_analytics import Settings
+    from ecom_analytics.generate import generate
+    from ecom_analytics.pipeline import Pipeline
+
+    settings = Settings(home=folder / "home", port=0)
+    generate(folder / "events.csv", like=like, **shape)
+    Pipeline(settings).run(folder / "events.csv", export=False)
+    return settings
+
+
+def serve(settings: Settings) -> Any:
+    """Serve it for as long as a block lasts."""
+    from ecom_analytics.dashboard.serving import serving
+
+    return serving(settings)

@@ -2,74 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from browser import Visit, axe_script, chromium, visiting
+from browser import FIRST, VIOLATIONS, Visit, axe_script, build, serve, visiting
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-    from ecom_analytics import Settings
 
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).resolve().parents[2]
-FIRST, DAYS = date(2026, 7, 11), 70
 PANELS = ("kpis", "timeseries", "mini_funnel", "top_products", "top_users", "weekdays", "notices")
 CHARTS = ("timeseries", "top_users", "weekdays")
-VIOLATIONS = """async () => (await axe.run()).violations.map((v) =>
-  `${v.id}: ${v.nodes.map((n) => `${n.html.slice(0, 160)} ${n.failureSummary}`).join(" | ")}`)"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
-def _built(folder: Path, like: str, **shape: Any) -> Settings:
-    from ecom_analytics import Settings
-    from ecom_analytics.generate import generate
-    from ecom_analytics.pipeline import Pipeline
-
-    settings = Settings(home=folder / "home", port=0)
-    generate(folder / "events.csv", like=like, **shape)
-    Pipeline(settings).run(folder / "events.csv", export=False)
-    return settings
-
-
-def _serve(settings: Settings) -> Any:
-    from ecom_analytics.dashboard.serving import serving
-
-    return serving(settings)
-
-
-@pytest.fixture(scope="module")
-def shop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the dashboard of a shop with prices, ten weeks of data and a few faults."""
-    folder = tmp_path_factory.mktemp("shop")
-    with _serve(_built(folder, "shop", events=100_000, days=DAYS, faults=True, start=FIRST)) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def priceless(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the dashboard of data without prices."""
-    folder = tmp_path_factory.mktemp("priceless")
-    with _serve(_built(folder, "retailrocket", events=20_000, days=40)) as address:
-        yield address
-
-
-@pytest.fixture
-def visit(browser: Browser, shop: str) -> Iterator[Visit]:
-    with visiting(browser, shop) as visitor:
-        yield visitor
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -493,8 +442,8 @@ def test_a_new_build_is_picked_up_without_a_reload(browser: Browser, tmp_path: P
     from ecom_analytics.generate import generate
     from ecom_analytics.pipeline import Pipeline
 
-    settings = _built(tmp_path, "shop", events=5_000, days=10, start=FIRST)
-    with _serve(settings) as address, visiting(browser, address) as visit:
+    settings = build(tmp_path, "shop", events=5_000, days=10, start=FIRST)
+    with serve(settings) as address, visiting(browser, address) as visit:
         visit.page.clock.install()
         visit.open("?period=all")
         before = visit.figures()
@@ -513,7 +462,7 @@ def test_a_new_build_is_picked_up_without_a_reload(browser: Browser, tmp_path: P
 def test_before_the_first_build_it_says_so_and_then_recovers(browser: Browser, tmp_path: Path) -> None:
     from ecom_analytics import Settings
 
-    with _serve(Settings(home=tmp_path / "home", port=0)) as address, visiting(browser, address) as visit:
+    with serve(Settings(home=tmp_path / "home", port=0)) as address, visiting(browser, address) as visit:
         visit.page.clock.install()
         visit.open()
         page = visit.page
@@ -526,7 +475,7 @@ def test_before_the_first_build_it_says_so_and_then_recovers(browser: Browser, t
         with visit.refreshing():
             page.get_by_role("button", name="Look again").click()
         assert page.get_by_role("heading", name="No data yet").is_visible()
-        _built(tmp_path, "shop", events=5_000, days=10, start=FIRST)
+        build(tmp_path, "shop", events=5_000, days=10, start=FIRST)
         with visit.refreshing():
             visit.page.clock.run_for(31_000)
         assert visit.figures()["sessions"] > 0
@@ -548,19 +497,3 @@ def test_an_unreachable_server_is_told_and_the_figures_stay(visit: Visit) -> Non
     visit.page.context.set_offline(False)
     visit.page.clock.run_for(31_000)
     visit.page.locator(".stale").wait_for(state="detached")
-
-
-def test_a_picture_of_it(visit: Visit, tmp_path: Path) -> None:
-    visit.open()
-    picture = tmp_path / "dashboard.png"
-    visit.page.set_viewport_size({"width": 1280, "height": 1040})
-    visit.page.screenshot(path=picture)
-    drawn = "(canvas) => new Set(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data).size"
-    for name in CHARTS:
-        assert visit.panel(name).locator("canvas").evaluate(drawn) > 10
-    size = picture.stat().st_size
-    assert 30_000 < size < 300_000
-    if os.environ.get("ECOM_UPDATE_SCREENSHOT") == "1":
-        target = ROOT / "docs" / "images" / "dashboard.png"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(picture.read_bytes())

@@ -12,6 +12,7 @@ const money = (v) => format.value(v, "money");
 const count = (v) => format.value(v, "count");
 const facts = (pairs) => h("dl", { class: "facts" }, pairs.filter(([, value]) => value !== null && value !== undefined && value !== "").map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 let wired = false;
+let shown = null;
 
 /** Show what `open` names ("product:p1"), or close the drawer. */
 export async function show(open, page) {
@@ -21,6 +22,7 @@ export async function show(open, page) {
     dialog.addEventListener("close", () => { if (new URLSearchParams(window.location.search).get("open")) page.go({ open: null }, []); });
     dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
   }
+  shown = open;
   if (!open) return void dialog.close();
   const [what, ...rest] = open.split(":");
   const id = rest.join(":");
@@ -32,10 +34,11 @@ export async function show(open, page) {
   try {
     const query = what === "product" ? new URLSearchParams([...state.page()].filter(([key]) => ["period", "from", "to"].includes(key))) : "";
     const { data, meta } = await get(`${ROUTES[what]}/${encodeURIComponent(id)}`, query);
+    if (shown !== open) return;
     const nodes = { product, transaction, user }[what](data, meta, page);
     dialog.replaceChildren(head(`${title} ${id}`), ...nodes.flat().filter(Boolean));
   } catch (error) {
-    dialog.replaceChildren(head(`${title} ${id}`), h("p", { class: "message-detail", role: "alert" }, error.message));
+    if (shown === open) dialog.replaceChildren(head(`${title} ${id}`), h("p", { class: "message-detail", role: "alert" }, error.message));
   }
 }
 
