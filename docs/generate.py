@@ -30,6 +30,26 @@ timezone = "Europe/Berlin"
 export_formats = ["parquet", "csv"]
 ```
 """
+HTTP_START = """\
+Below `<prefix>/api/v1`, GET only. The same document for machines is `openapi.json` there, and each route is a function
+of [`Warehouse.query`](../how-to/ask.md) in Python. Within v1 changes only add.
+
+- An answer is `{"data": ..., "meta": ...}`. `meta` names the build, the range and the compared range, the filters, and
+  the columns with labels, types and units. What the data cannot tell is `null`, with the reason beside it, never 0.
+- Each route has a twin that ends in `.csv`, with the rows of the same answer. Text that a spreadsheet would take for a
+  formula begins with `'`.
+- Each answer has a weak `ETag` of the build and the question; asked again with `If-None-Match`, the answer is 304.
+- Lists have `limit`, `sort` and `next`: `meta.next` and the `Link` header lead to the next page.
+- An error is `application/problem+json` (RFC 9457), and names each bad parameter. An unknown parameter is one of them.
+- A question that takes too long ends in 503 with `Retry-After`.
+
+```bash
+curl 'http://127.0.0.1:8080/api/v1/kpis?period=7d&device=mobile'
+curl 'http://127.0.0.1:8080/api/v1/products.csv?from=2026-01-01&to=2026-01-31&sort=-revenue&limit=100'
+```
+
+## Parameters
+"""
 EVENTS_START = """\
 The Delta table `<lake>/staged/events`, partitioned by `event_date`. Two events that are equal in all columns but those
 computed and those that say where it was read are the same event, and one of them is kept. Times are UTC to the
@@ -217,6 +237,45 @@ def marts() -> str:
     return "\n".join(parts)
 
 
+def http() -> str:
+    """Every route of the JSON API with its parameters."""
+    from ecom_analytics.answers.filters import FILTERS
+    from ecom_analytics.answers.ranges import COMPARISON, RANGE
+    from ecom_analytics.panels.listing import ALL_ROUTES
+
+    def shown(parameter: Any) -> list[object]:
+        allowed = ", ".join(f"`{one}`" for one in parameter.choices)
+        if parameter.kind == "whole":
+            allowed = f"{parameter.least} to {parameter.most}"
+        allowed = {"day": "a day, `2026-01-31`", "flag": "`true`, `false`", "text": "text"}.get(parameter.kind, allowed)
+        default = "" if parameter.default in (None, False) else f"`{parameter.default}`"
+        return [f"`{parameter.name}`", allowed, default, parameter.about]
+
+    head = ["Parameter", "Allowed", "Default", "Meaning"]
+    groups = {"Dates": RANGE, "Comparison": COMPARISON, "Filters": FILTERS}
+    parts = ["# JSON API\n", NOTE, HTTP_START]
+    for title, group in groups.items():
+        parts += [f"### {title}\n", table(head, [shown(one) for one in group])]
+    parts.append("## Routes\n")
+    for path, route in ALL_ROUTES.items():
+        known = {one.name for one in route.parameters}
+        whole = [title for title, group in groups.items() if {one.name for one in group} <= known]
+        common = {one.name for title in whole for one in groups[title]}
+        parts += [f"### {path}\n", f"{route.summary}\n"]
+        for part, choices in route.choices.items():
+            parts.append(f"`{part}`: {', '.join(f'`{one}`' for one in choices)}.\n")
+        if whole:
+            links = [f"[{title.lower()}](#{title.lower()})" for title in whole]
+            parts.append(f"Takes {' and '.join(', '.join(links).rsplit(', ', 1))}.\n")
+        own = [shown(one) for one in route.parameters if one.name not in common]
+        if own:
+            short = [[name, allowed if len(str(allowed)) < 400 else "a column, with `-` before it the largest first",
+                      default, about] for name, allowed, default, about in own]  # fmt: skip
+            parts.append(table(head, short))
+    parts += ["### export/all.zip\n", "Every panel as CSV, as the filters say, in one zip file.\n"]
+    return "\n".join(parts)
+
+
 def rules() -> str:
     """Every built-in rule, and the keys of a rule of one's own."""
     from ecom_analytics.rule_settings import RuleSettings
@@ -244,6 +303,7 @@ PAGES = {
     "catalogue.md": catalogue,
     "marts.md": marts,
     "rules.md": rules,
+    "http.md": http,
 }
 
 if __name__ == "__main__":

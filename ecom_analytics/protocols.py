@@ -336,16 +336,41 @@ class TableFormat(ExportFormat, Protocol):
 
 @runtime_checkable
 class Panel(Protocol):
-    """One panel of the dashboard. It returns rows, never HTML."""
+    """One panel of the dashboard. It returns rows, never HTML.
+
+    It may also have ``page`` (``overview`` by default), ``width`` (of twelve columns; 6), ``order`` (its place on the
+    page; 100, after ours) and ``description`` (what its title does not say).
+    """
 
     name: str
+    """Lower case letters, digits and ``_``; a part of addresses."""
+
     title: str
     chart: str
+    """``line``, ``bars`` or ``table``: the first column is the axis, the second one what is drawn."""
+
     requires: Sequence[str]
     """The public marts that its query reads."""
 
     def query(self, marts: Any, filters: Any) -> dict[str, Any]:
-        """The rows to show, in types that JSON knows."""
+        """The rows to show.
+
+        Parameters
+        ----------
+        marts : object
+            ``marts.rows(sql, values)`` asks the served build: a list of dicts.
+        filters : object
+            What the page lets through: ``start``, ``end``, ``compare_start``, ``compare_end``, ``grain``, ``zone``,
+            and ``relation(mart, *dimensions)``, whose ``sql`` stands after FROM and whose ``values`` are parameters.
+            A panel that reads a mart by its own name shows the whole to who may see a part only.
+
+        Returns
+        -------
+        dict
+            ``rows``, a list of dicts; ``columns``, each ``name``, ``label``, ``type`` (``text``, ``day``, ``time``,
+            ``whole``, ``number`` or ``flag``) and ``unit`` (``count``, ``money``, ``ratio`` or nothing); ``reason``, if
+            these data cannot tell it.
+        """
 
 
 @runtime_checkable

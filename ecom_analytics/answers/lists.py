@@ -81,7 +81,7 @@ PRODUCTS = Listing(
         Column("quantity", "Units", "number", "count"),
         Column("revenue", "Revenue", "number", "money"),
         Column("conversion", "Conversion, all dates", "number", "ratio"),
-        Column("cart_to_purchase", "Bought of those in a cart", "number", "ratio"),
+        Column("cart_to_purchase", "Bought per add to cart", "number", "ratio"),
         Column("previous", "Bought before", "whole", "count"),
         Column("change", "Change", "number", "ratio"),
     ),

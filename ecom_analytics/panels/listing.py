@@ -121,11 +121,16 @@ def listing(ask: Ask) -> Answer:
 
 
 def one(ask: Ask) -> Answer:
-    """The rows of a panel."""
+    """The rows of an installed panel."""
     name = ask.path["panel"]
     panel = panels().get(name)
     if panel is None:
         raise NotThereError(f"there is no panel {name!r}", hint=f"there are {', '.join(panels())}")
+    return answer_of(panel, ask)
+
+
+def answer_of(panel: Any, ask: Ask) -> Answer:
+    """The rows of a panel, installed or not."""
     known = ask.info.get("marts", {})
     missing = [mart for mart in panel.requires if mart not in known]
     if missing:
