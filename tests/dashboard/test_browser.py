@@ -55,7 +55,7 @@ def test_each_page_is_quiet_and_accessible(browser: Browser, shop: str, page: st
         assert visit.page.locator("[data-panel] [role=alert]").count() == 0
         assert visit.page.locator(".skeleton").count() == 0
         assert visit.overflow() <= 0
-        assert visit.page.evaluate("() => window.shifted") < 0.1
+        assert visit.page.evaluate("() => window.shifted") < 0.05
         visit.page.evaluate(axe_script())
         assert visit.page.evaluate(VIOLATIONS) == []
         assert visit.said == []
