@@ -315,6 +315,36 @@ SELECT source, visitor_id, run_number,
     bots.rules IS NOT NULL AS is_bot
 FROM runs LEFT JOIN bots USING (source, visitor_id);
 
+CREATE TABLE daily_products AS
+SELECT moves.date, moves.source, moves.product_id, events, views, add_to_carts, purchases, coalesce(lines, 0) AS lines,
+    NULL::DECIMAL(18, 4) AS quantity, NULL::DECIMAL(18, 4) AS revenue
+FROM (
+    SELECT event_date AS date, source, product_id, count(*) AS events, count(*) FILTER (event_type = 'view') AS views,
+        count(*) FILTER (event_type = 'add_to_cart') AS add_to_carts,
+        count(*) FILTER (event_type = 'purchase') AS purchases
+    FROM events
+    WHERE product_id IS NOT NULL
+    GROUP BY ALL
+) AS moves
+LEFT JOIN (
+    SELECT event_date AS date, source, product_id, count(*) AS lines
+    FROM transaction_lines
+    WHERE product_id IS NOT NULL
+    GROUP BY ALL
+) AS sold ON sold.date = moves.date AND sold.source = moves.source AND sold.product_id = moves.product_id;
+
+CREATE TABLE daily_visitors AS
+SELECT date, source, is_bot, date_before, count(*) AS visitors
+FROM (
+    SELECT source, is_bot, date, lag(date) OVER (PARTITION BY source, visitor_id ORDER BY date) AS date_before
+    FROM (
+        SELECT DISTINCT source, visitor_id, is_bot,
+            unnest(generate_series(session_date, session_end_date, INTERVAL 1 DAY))::DATE AS date
+        FROM sessions
+    )
+)
+GROUP BY ALL;
+
 CREATE TABLE daily_by AS
 WITH late AS (
     SELECT DISTINCT event_date AS date, source, visitor_id
