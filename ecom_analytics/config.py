@@ -195,7 +195,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address that the dashboard is served on.")
     port: int = Field(8080, ge=0, le=65_535, description="Port that the dashboard is served on; 0 picks a free one.")
     dashboard_memory_limit: str = Field(
-        "600MB", description="Memory that DuckDB may use to answer the dashboard, such as 600MB or 4GB."
+        "400MB", description="Memory that DuckDB may use to answer the dashboard, such as 400MB or 4GB."
     )
     dashboard_token: SecretStr | None = Field(
         None, description="What who asks the dashboard must give, as a bearer token or as the password of any user."

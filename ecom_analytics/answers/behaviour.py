@@ -161,7 +161,8 @@ def _reached(ask: Ask, steps: Sequence[str], dimension: str | None, key: str, da
     )
     counts = ", ".join(f"count(*) FILTER (is_{n}) AS step_{n}" for n in numbers[1:])
     within = (
-        f"JOIN {relation.sql} AS visits ON visits.source = reached.source AND visits.session_id = reached.session_id"
+        f"JOIN {relation.sql} AS visits ON visits.source = reached.source AND visits.session_id = reached.session_id "
+        "AND visits.events > visits.views"  # one of views alone comes to no second step, and most are so
         if ask.filters or dimension
         else ""
     )

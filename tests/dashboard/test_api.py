@@ -155,6 +155,22 @@ def test_the_funnel_narrows(client: FlaskClient, marts: dict[str, Any]) -> None:
     assert [step["drop_off"] for step in steps] == [0, len(viewed) - len(carted), len(carted) - len(bought)]
 
 
+@pytest.mark.parametrize("split", ["source", "device", "weekday", "hour"])
+@pytest.mark.parametrize("steps", ["", "&step=purchase&step=view", "&step=view&step=purchase"])
+def test_a_funnel_told_apart_adds_up(split: str, steps: str, client: FlaskClient) -> None:
+    whole = get(client, f"funnel?{RANGE}{steps}")["steps"]
+    apart = get(client, f"funnel?{RANGE}{steps}&split={split}")
+    assert apart["steps"] == whole
+    if len(apart["groups"]) < 8:  # no more are told
+        for number, step in enumerate(whole):
+            assert sum(group["steps"][number]["count"] for group in apart["groups"]) == step["count"]
+    for group in apart["groups"][:2] if split != "source" else ():
+        alone = get(client, f"funnel?{RANGE}{steps}&{split}={group['key']}")["steps"]
+        assert [step["count"] for step in group["steps"]] == [step["count"] for step in alone]
+    trend = get(client, f"funnel?{RANGE}{steps}&trend=true&grain=week")
+    assert trend["steps"] == whole
+
+
 def test_lists_sort_and_page_without_a_gap(client: FlaskClient, marts: dict[str, Any]) -> None:
     seen: list[str] = []
     address: str | None = "/api/v1/products?limit=100&sort=-revenue&period=all"
