@@ -94,6 +94,47 @@ def test_the_table_of_products_shows_what_the_api_says_and_sorts(visit: Visit) -
         assert f"{row['views']:,}" in text
 
 
+def _rows(visit: Visit, panel: str) -> list[str]:
+    """The rows of a panel's table, each as one line."""
+    found = visit.panel(panel).locator("tbody tr").all_inner_texts()
+    return [re.sub(r"\s+", " ", text) for text in found]
+
+
+def test_customers_funnel_retention_and_data_show_what_the_api_says(visit: Visit) -> None:
+    visit.open("customers")
+    segments = visit.api("rfm")["data"]["rows"]
+    shown = _rows(visit, "segments")
+    assert len(shown) == len(segments) > 0
+    for row, text in zip(sorted(segments, key=lambda row: -row["customers"]), shown, strict=True):
+        assert f" {row['customers']:,} " in text
+
+    visit.open("funnel")
+    text = visit.panel("funnel").inner_text()
+    for step in visit.api("funnel")["data"]["steps"]:
+        assert step["label"] in text
+        assert f"{step['count']:,}" in text
+    carts = {row["label"]: row["carts"] for row in visit.api("carts")["data"]["rows"]}
+    for label, count in carts.items():
+        assert any(label in row and f" {count:,} " in row for row in _rows(visit, "carts")), label
+
+    visit.open("retention")
+    cohorts = visit.api("cohorts")["data"]["cohorts"]
+    shown = _rows(visit, "retention")
+    assert 0 < len(cohorts) <= len(shown)
+    for row, text in zip(cohorts, shown, strict=False):
+        assert f" {row['users']:,} " in text
+        for cell in row["cells"][1:]:
+            if cell["value"] is not None:
+                percent = cell["value"] * 100
+                assert f" {percent:.{2 if percent < 10 else 1}f}%" in text
+
+    visit.open("data")
+    account = visit.api("meta")["data"]["input"]
+    text = visit.panel("account").inner_text()
+    for name in ("records", "staged", "duplicates", "rejected", "blank"):
+        assert f"{account[name]:,}" in text, name
+
+
 @pytest.mark.parametrize(
     ("what", "route", "facts"),
     [
