@@ -37,8 +37,9 @@ class Question(NamedTuple):
     @property
     def key(self) -> str:
         """The same for all ways to ask the same: with a default or without it, in any order."""
-        defaults = {parameter.name: [_text(parameter.default)] for parameter in self.route.parameters}
-        if "period" in defaults:
+        declared = self.route.parameters
+        defaults = {one.name: [_text(one.default)] for one in declared if one.default is not None}
+        if any(one.name == "period" for one in declared):
             defaults["period"] = ["28d"]
         told = sorted((name, *values) for name, values in self.given.items() if list(values) != defaults.get(name))
         whole = (__version__, self.route.path, sorted(self.path.items()), told)

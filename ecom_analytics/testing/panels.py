@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -98,8 +97,4 @@ class PanelContract:
 def _is_nothing(answer: Answer) -> bool:
     """No rows, or none with a figure."""
     counted = [column.name for column in answer.columns[1:] if column.type in ("whole", "number")]
-    return not any(_figure(row.get(name)) for row in answer.table for name in counted)
-
-
-def _figure(value: Any) -> bool:
-    return value is not None and value != 0
+    return not any(row.get(name) for row in answer.table for name in counted)

@@ -22,11 +22,9 @@ from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
 from threading import local
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
-from ecom_analytics.answers.ranges import PERIODS
-from ecom_analytics.panels import panels
-from ecom_analytics.panels.route_panel import RoutePanel
+from ecom_analytics.panels import presets
 
 CLIENTS = 8
 HELLO = """
@@ -104,15 +102,10 @@ def p95(times: Sequence[float]) -> float:
 
 def pages() -> list[str]:
     """What the pages ask for."""
-    found = []
-    for panel in panels().values():
-        if isinstance(panel, RoutePanel):
-            dated = any(parameter.name == "period" for parameter in panel.asks[0].parameters)
-            for period in PERIODS if dated else ("28d",):
-                given = [f"{name}={value}" for name, value in panel.parameters.items()]
-                given += [f"period={period}"] if period != "28d" else []
-                found.append(f"/api/v1/{panel.route}?{'&'.join(given)}")
-    return list(dict.fromkeys(found))
+    return [
+        f"/api/v1/{question.route.path.format(**question.path)}?{urlencode(question.given, doseq=True)}"
+        for question in presets.questions()
+    ]
 
 
 def memory(pid: int) -> float:

@@ -95,6 +95,16 @@ def test_what_differs_from_the_default_is_computed(more: str, prepared: Settings
     assert answer.data != plain
 
 
+@pytest.mark.parametrize(("dimension", "status"), [("device", 200), ("country", 200), ("weekday", 400)])
+def test_a_value_called_none_is_a_value(
+    dimension: str, status: int, prepared: Settings, built_settings: Settings
+) -> None:
+    request = f"/api/v1/kpis?{dimension}=None"
+    found, plain = (create_app(one).test_client().get(request) for one in (prepared, built_settings))
+    assert found.status_code == plain.status_code == status
+    assert found.get_json() == plain.get_json()
+
+
 def test_what_says_the_default_is_the_default(prepared: Settings, asked: list[str]) -> None:
     client = create_app(prepared).test_client()
     answer = client.get("/api/v1/kpis?grain=day&period=28d&match_weekday=false&compare=prev")
