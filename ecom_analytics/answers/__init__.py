@@ -1,8 +1,8 @@
 """The answers that API, dashboard and Python share: one question, one build, one meaning of each word.
 
 ``routes`` lists the questions. ``parameters``, ``ranges`` and ``filters`` read them; ``measures`` computes metrics by
-the formulas of the build's catalogue; ``about``, ``figures``, ``lists``, ``behaviour``, ``customers`` and ``quality``
-answer; ``envelope`` writes the answer down. Nothing here knows of HTTP.
+the formulas of the build's catalogue; the modules that ``routes`` names answer; ``envelope`` writes the answer
+down. Nothing here knows of HTTP.
 """
 
 from __future__ import annotations

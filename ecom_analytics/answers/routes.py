@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from ecom_analytics.answers import (
     about,
     attribution,
-    behaviour,
     breakdowns,
+    carts,
     customers,
     details,
     figures,
+    funnel,
     lists,
     quality,
 )
@@ -113,7 +114,7 @@ ROUTES: dict[str, Route] = {
               details.TIMELINE),
         Route("conflicts", lists.conflicts, "Transaction ids that are used twice.",
               (*RANGE, *_listed(lists.CONFLICTS)), lists.CONFLICTS.columns),
-        Route("funnel", behaviour.funnel, "How many come from one step to the next.", (
+        Route("funnel", funnel.funnel, "How many come from one step to the next.", (
             *_FIGURES, GRAIN, _STEP,
             Parameter("unit", "What is counted.", "choice", "session", ("session", "visitor")),
             Parameter("order", "Whether other events may lie between the steps, may not, or the steps between the "
@@ -126,8 +127,8 @@ ROUTES: dict[str, Route] = {
                                "weekday", "hour")),
             Parameter("trend", "Whether to answer with the steps of every day, week or month.", "flag", default=False),
         )),
-        Route("carts", behaviour.carts, "Carts that were opened in the range, by what became of them.", _FIGURES,
-              behaviour.CARTS),
+        Route("carts", carts.carts, "Carts that were opened in the range, by what became of them.", _FIGURES,
+              carts.CARTS),
         Route("cohorts", customers.cohorts, "Who came or bought again, by when they first did.", (
             *FILTERS,
             Parameter("kind", "Whether a cohort is of the first purchase or of the first visit.", "choice",
